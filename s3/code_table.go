@@ -1,0 +1,113 @@
+package s3
+
+import (
+	"iter"
+	"maps"
+	"slices"
+)
+
+// description is what the table knows of a code.
+type description struct {
+	status  int
+	message string
+}
+
+// codeTable is the one place where a code gets its status and its message.
+var codeTable = map[Code]description{ //nolint:gochecknoglobals // a closed table, written once here and only read
+	AccessControlListNotSupported:      {400, "The bucket does not allow ACLs"},
+	AccessDenied:                       {403, "Access Denied"},
+	AccessForbidden:                    {403, "CORSResponse: CORS is not enabled for this bucket."},
+	AuthorizationHeaderMalformed:       {400, "The authorization header you provided is invalid."},
+	AuthorizationQueryParametersError:  {400, "Error parsing the X-Amz-Credential parameter."},
+	BadDigest:                          {400, "The Content-MD5 you specified did not match what we received."},
+	BadRequest:                         {400, "An error occurred when parsing the HTTP request."},
+	BucketAlreadyExists:                {409, "The requested bucket name is not available. The bucket namespace is shared by all users of the system. Please select a different name and try again."},
+	BucketAlreadyOwnedByYou:            {409, "Your previous request to create the named bucket succeeded and you already own it."},
+	BucketNotEmpty:                     {409, "The bucket you tried to delete is not empty"},
+	ConditionalRequestConflict:         {409, "The conditional request cannot succeed due to a conflicting operation against this resource."},
+	CredentialsNotSupported:            {400, "This request does not support credentials."},
+	EntityTooLarge:                     {400, "Your proposed upload exceeds the maximum allowed size"},
+	EntityTooSmall:                     {400, "Your proposed upload is smaller than the minimum allowed size"},
+	ExpiredToken:                       {400, "The provided token has expired."},
+	IllegalLocationConstraintException: {400, "The unspecified location constraint is incompatible for the region specific endpoint this request was sent to."},
+	IncompleteBody:                     {400, "The request body terminated unexpectedly"},
+	IncorrectEndpoint:                  {400, "The specified bucket exists in another Region. Direct requests to the correct endpoint."},
+	InternalError:                      {500, "We encountered an internal error. Please try again."},
+	InvalidAccessKeyID:                 {403, "The AWS Access Key Id you provided does not exist in our records."},
+	InvalidArgument:                    {400, "Invalid Argument"},
+	InvalidBucketName:                  {400, "The specified bucket is not valid."},
+	InvalidBucketState:                 {409, "The request is not valid for the current state of the bucket."},
+	InvalidChunkSizeError:              {403, "Only the last chunk is allowed to have a size less than 8192 bytes"},
+	InvalidDigest:                      {400, "The Content-MD5 you specified was invalid."},
+	InvalidEncryptionAlgorithmError:    {400, "The encryption request you specified is not valid. The valid value is AES256."},
+	InvalidLocationConstraint:          {400, "The specified location-constraint is not valid"},
+	InvalidObjectName:                  {400, "The specified object name is not valid."},
+	InvalidObjectState:                 {403, "The operation is not valid for the object's storage class"},
+	InvalidPart:                        {400, "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag."},
+	InvalidPartNumber:                  {416, "The requested partnumber is not satisfiable"},
+	InvalidPartOrder:                   {400, "The list of parts was not in ascending order. Parts must be ordered by part number."},
+	InvalidPolicyDocument:              {400, "The content of the form does not meet the conditions specified in the policy document."},
+	InvalidRange:                       {416, "The requested range is not satisfiable"},
+	InvalidRequest:                     {400, "Invalid Request"},
+	InvalidSecurity:                    {403, "The provided security credentials are not valid."},
+	InvalidStorageClass:                {400, "The storage class you specified is not valid"},
+	InvalidTag:                         {400, "The tag provided was not a valid tag."},
+	InvalidToken:                       {400, "The provided token is malformed or otherwise invalid."},
+	InvalidURI:                         {400, "Couldn't parse the specified URI."},
+	InvalidWriteOffset:                 {400, "The write offset value that you specified does not match the current object size."},
+	KeyTooLongError:                    {400, "Your key is too long"},
+	MalformedACLError:                  {400, "The XML you provided was not well-formed or did not validate against our published schema"},
+	MalformedPolicy:                    {400, "Policies must be valid JSON and the first byte must be '{'"},
+	MalformedPOSTRequest:               {400, "The body of your POST request is not well-formed multipart/form-data."},
+	MalformedTrailerError:              {400, "The request contained trailing data that was not well-formed or did not conform to our published schema."},
+	MalformedXML:                       {400, "The XML you provided was not well-formed or did not validate against our published schema"},
+	MaxMessageLengthExceeded:           {400, "Your request was too big."},
+	MaxPostPreDataLengthExceededError:  {400, "Your POST request fields preceding the upload file were too large."},
+	MetadataTooLarge:                   {400, "Your metadata headers exceed the maximum allowed metadata size"},
+	MethodNotAllowed:                   {405, "The specified method is not allowed against this resource."},
+	MissingContentLength:               {411, "You must provide the Content-Length HTTP header."},
+	MissingRequestBodyError:            {400, "Request Body is empty"},
+	MissingSecurityHeader:              {400, "Your request was missing a required header"},
+	NoSuchBucket:                       {404, "The specified bucket does not exist"},
+	NoSuchBucketPolicy:                 {404, "The bucket policy does not exist"},
+	NoSuchCORSConfiguration:            {404, "The CORS configuration does not exist"},
+	NoSuchKey:                          {404, "The specified key does not exist."},
+	NoSuchLifecycleConfiguration:       {404, "The lifecycle configuration does not exist"},
+	NoSuchTagSet:                       {404, "The TagSet does not exist"},
+	NoSuchUpload:                       {404, "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."},
+	NoSuchVersion:                      {404, "The specified version does not exist."},
+	NotImplemented:                     {501, "A header you provided implies functionality that is not implemented"},
+	NotModified:                        {304, "Not Modified"},
+	OperationAborted:                   {409, "A conflicting conditional operation is currently in progress against this resource. Please try again."},
+	OwnershipControlsNotFoundError:     {404, "The bucket ownership controls were not found"},
+	PermanentRedirect:                  {301, "The bucket you are attempting to access must be addressed using the specified endpoint. Please send all future requests to this endpoint."},
+	PreconditionFailed:                 {412, "At least one of the pre-conditions you specified did not hold"},
+	RequestHeaderSectionTooLarge:       {400, "Your request header section exceeds the maximum allowed size."},
+	RequestIsNotMultiPartContent:       {412, "Bucket POST must be of the enclosure-type multipart/form-data."},
+	RequestTimeout:                     {400, "Your socket connection to the server was not read from or written to within the timeout period. Idle connections will be closed."},
+	RequestTimeTooSkewed:               {403, "The difference between the request time and the current time is too large."},
+	ServerSideEncryptionConfigurationNotFoundError: {404, "The server side encryption configuration was not found"},
+	ServiceUnavailable:              {503, "Service is unable to handle request."},
+	SignatureDoesNotMatch:           {403, "The request signature we calculated does not match the signature you provided. Check your key and signing method."},
+	SlowDown:                        {503, "Please reduce your request rate."},
+	StorageFull:                     {503, "The store has no room for this write. Free space or add a disk, then try again."},
+	TooManyBuckets:                  {400, "You have attempted to create more buckets than allowed"},
+	TooManyParts:                    {400, "You have attempted to add more parts than the maximum of 10000 that are allowed for this object."},
+	UnauthorizedAccess:              {403, "You are not authorized to perform this operation."},
+	UnexpectedContent:               {400, "This request does not support content"},
+	UnresolvableGrantByEmailAddress: {400, "The email address you provided does not match any account on record."},
+	UnsupportedSignature:            {400, "The provided request is signed with an unsupported STS Token version or the signature version is not supported."},
+	UserKeyMustBeSpecified:          {400, "The bucket POST must contain the specified field name. If it is specified, check the order of the fields."},
+	XAmzContentChecksumMismatch:     {400, "The provided 'x-amz-checksum' header does not match what was computed."},
+	XAmzContentSHA256Mismatch:       {400, "The provided 'x-amz-content-sha256' header does not match what was computed."},
+}
+
+func lookup(code Code) (description, bool) {
+	d, ok := codeTable[code]
+	return d, ok
+}
+
+// Codes yields every known code in order.
+func Codes() iter.Seq[Code] {
+	return slices.Values(slices.Sorted(maps.Keys(codeTable)))
+}
