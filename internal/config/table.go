@@ -1,0 +1,108 @@
+package config
+
+import "time"
+
+// option is one row of the table: a setting and where its value goes.
+type option struct {
+	name  string
+	group string
+	// placeholder stands for the value in the help: DIR, SIZE, HOST:PORT.
+	placeholder string
+	fallback    string // the default, in the words a user would write
+	help        string
+	value       value
+}
+
+// configOption names the configuration file itself; it is the one setting that
+// is not a key of the file.
+const configOption = "config"
+
+// The groups of the help, in the order they are shown.
+const (
+	groupStorage  = "Storage"
+	groupNetwork  = "Network"
+	groupIdentity = "Identity"
+	groupLimits   = "Limits"
+	groupLogs     = "Logs"
+)
+
+// options binds every setting to its field of c. It is the single source of
+// the flags, the environment variables, the file's keys, the help and the
+// README's table.
+func options(c *Config) []option {
+	return append(append(storageOptions(c), networkOptions(c)...), limitOptions(c)...)
+}
+
+func storageOptions(c *Config) []option {
+	const g = groupStorage
+	return []option{
+		{"data", g, "DIR", "", "A data directory, one for each disk; repeat it, separate several with commas, " +
+			"or write /mnt/d{1...6}. Required.", &directories{&c.Data}},
+		{"scheme", g, "K+M", "auto", "Data and parity shards of new partitions; auto follows the number of directories " +
+			"(1: 1+0, 2: 1+1, 3: 2+1, 4-5: 2+2, 6-8: 4+2, 9-11: 6+3, 12 or more: 8+4).", (*schemeValue)(&c.Scheme)},
+		{
+			"partition-size", g, "SIZE", "1GiB", "Size at which a shard file is full and a new partition is begun; 64MiB to 64GiB.",
+			&sizeValue{&c.PartitionSize, 64 * MiB, 64 * GiB},
+		},
+		{
+			"media", g, "hdd|ssd", "hdd", "What the directories are on; it sets how small a piece is still worth splitting over disks.",
+			&choice[Media]{&c.Media, []Media{MediaHDD, MediaSSD}},
+		},
+		{
+			"inline-limit", g, "SIZE", "8KiB", "Objects up to this size are kept with their metadata; at most 64KiB, 0 for none.",
+			&sizeValue{&c.InlineLimit, 0, 64 * KiB},
+		},
+	}
+}
+
+func networkOptions(c *Config) []option {
+	const g, id = groupNetwork, groupIdentity
+	return []option{
+		{"listen", g, "HOST:PORT", "127.0.0.1:9000", "Where S3 is served.", (*address)(&c.Listen)},
+		{
+			"admin-listen", g, "HOST:PORT", "127.0.0.1:9001", "Where health, metrics and administration are served; keep it private.",
+			(*address)(&c.AdminListen),
+		},
+		{
+			"domain", g, "NAME", "", "A domain under which buckets are host names (bucket.NAME); repeat it for several.",
+			&domains{&c.Domains},
+		},
+		{"tls-cert", g, "FILE", "", "Certificate chain in PEM; read again when the file changes. Needs tls-key.", (*text)(&c.TLSCert)},
+		{"tls-key", g, "FILE", "", "Private key of tls-cert in PEM.", (*text)(&c.TLSKey)},
+		{"region", id, "NAME", "us-east-1", "The region that requests are signed for.", (*region)(&c.Region)},
+		{"root-access-key", id, "KEY", "", "Access key of the root account, 3 to 128 characters. Without it a key pair is made " +
+			"at the first start and kept in the data directories.", (*accessKey)(&c.RootAccessKey)},
+		{"root-secret-key", id, "SECRET", "", "Secret key of the root account, at least 8 characters. A flag shows in the list of " +
+			"processes; prefer the environment or the file.", (*secretKey)(&c.RootSecretKey)},
+	}
+}
+
+func limitOptions(c *Config) []option {
+	const g, logs = groupLimits, groupLogs
+	return []option{
+		{"buffer-memory", g, "SIZE", "192MiB", "Memory for the bodies of all requests together; beyond it requests wait, " +
+			"then get 503 SlowDown. 16MiB or more.", &sizeValue{&c.BufferMemory, 16 * MiB, 1024 * GiB}},
+		{
+			"max-connections", g, "N", "4096", "Client connections open at a time; more wait to be accepted.",
+			&count{&c.MaxConnections, 1, 1 << 20},
+		},
+		{"max-header-bytes", g, "SIZE", "64KiB", "Size of one request's line and headers.", &sizeValue{&c.MaxHeaderBytes, 8 * KiB, MiB}},
+		{
+			"header-timeout", g, "DURATION", "10s", "Time a client has to send a request's headers.",
+			&duration{&c.HeaderTimeout, 100 * time.Millisecond},
+		},
+		{
+			"idle-timeout", g, "DURATION", "2m", "How long a connection without a request is kept.",
+			&duration{&c.IdleTimeout, 100 * time.Millisecond},
+		},
+		{"stall-timeout", g, "DURATION", "1m", "How long a body may stand still, sent or received, before the request is ended; " +
+			"a transfer that moves is never cut.", &duration{&c.StallTimeout, 100 * time.Millisecond}},
+		{"shutdown-timeout", g, "DURATION", "30s", "Time given to requests in flight at SIGTERM.", &duration{&c.ShutdownTimeout, 0}},
+		{"log-level", logs, "LEVEL", "info", "debug, info, warn or error.", &level{&c.LogLevel}},
+		{
+			"log-format", logs, "text|json", "text", "Shape of the log lines on standard error.",
+			&choice[LogFormat]{&c.LogFormat, []LogFormat{LogText, LogJSON}},
+		},
+		{"access-log", logs, "", "false", "Log every request at level info, not only those that the server failed.", (*boolean)(&c.AccessLog)},
+	}
+}
