@@ -1,0 +1,56 @@
+package metadata
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/undercroft/undercroft/metadata/kv"
+)
+
+// Tx is one attempt of an Update: serializable reads, and writes that take
+// effect together at the commit. Its reads see its own writes. Methods that
+// write never read unless they say so; their error is ErrInvalid where a record
+// breaks a limit, and then the Update fails even if its function returns nil.
+type Tx struct {
+	Reader
+	db  *DB
+	kv  kv.Tx
+	err error // the first invalid write
+}
+
+// Snapshot reads the same version, own writes included, without adding
+// conflicts.
+func (t *Tx) Snapshot() *Reader { return &Reader{keys: t.keys, kv: t.kv.Snapshot()} }
+
+// Attempt is 0 in the first run of the function and grows by one each time.
+func (t *Tx) Attempt() int { return t.kv.Attempt() }
+
+// Size is the size of the transaction in bytes; it fails above kv.MaxTx.
+func (t *Tx) Size() int { return t.kv.Size() }
+
+func (t *Tx) set(key, value []byte) { t.kv.Set(key, value) }
+
+func (t *Tx) add(key []byte, delta int64) {
+	if delta != 0 {
+		t.kv.Add(key, delta)
+	}
+}
+
+func (t *Tx) invalid(format string, args ...any) {
+	if t.err == nil {
+		t.err = fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))
+	}
+}
+
+// MarkToken records that the operation of token committed. Operations that
+// leave a row with their token in it need none.
+func (t *Tx) MarkToken(token Token) error {
+	t.set(t.keys.token(token), []byte{})
+	return t.err
+}
+
+// ClearTokens forgets the tokens made before the minute of before.
+func (t *Tx) ClearTokens(before time.Time) error {
+	t.kv.DeleteRange(t.keys.tokensBefore(before))
+	return t.err
+}
