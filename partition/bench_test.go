@@ -1,0 +1,122 @@
+package partition
+
+import (
+	"context"
+	"io"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/undercroft/undercroft/blobd"
+)
+
+// nullDisk takes appends without looking at them, so that benchmarks measure
+// this package.
+type nullDisk struct{ blobd.Disk }
+
+func (nullDisk) Append(context.Context, blobd.Append) error { return nil }
+
+func nullDisks(w *world) []blobd.Disk {
+	var out []blobd.Disk
+	for _, d := range w.disks {
+		out = append(out, nullDisk{d})
+	}
+	return out
+}
+
+func benchWrite(b *testing.B, o Options, w *world, size, writers int) {
+	b.Helper()
+	s := w.open(b, o)
+	defer closeStore(b, s)
+	data := pattern(size, 1)
+	b.SetBytes(int64(size))
+	b.ReportAllocs()
+	b.ResetTimer()
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	var wg sync.WaitGroup
+	for range writers {
+		wg.Go(func() {
+			for left.Add(-1) >= 0 {
+				buf, err := s.Buffer(b.Context(), int64(size))
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				copy(buf.Bytes(), data)
+				p := s.Submit(b.Context(), Blob{Key: "0000000000000001/some/key", Version: "null"}, buf, size)
+				if _, err := p.Wait(b.Context()); err != nil {
+					b.Error(err)
+				}
+				p.Done()
+			}
+		})
+	}
+	wg.Wait()
+	b.StopTimer()
+	c := s.Status().Counters
+	b.ReportMetric(float64(c.Stripes)/float64(b.N), "stripes/op")
+}
+
+func BenchmarkSubmit4KiB64Writers(b *testing.B) {
+	w := newWorld(b, 6)
+	benchWrite(b, Options{Disks: nullDisks(w), Capacity: 1 << 40}, w, 4096, 64)
+}
+
+func BenchmarkSubmit4MiB(b *testing.B) {
+	w := newWorld(b, 6)
+	benchWrite(b, Options{Disks: nullDisks(w), Capacity: 1 << 40}, w, 4<<20, 4)
+}
+
+func BenchmarkRead(b *testing.B) {
+	for name, size := range map[string]int{"4KiB": 4 << 10, "64KiB": 64 << 10, "10MiB": 10 << 20} {
+		b.Run(name, func(b *testing.B) {
+			w := newWorld(b, 6)
+			s := w.open(b, Options{})
+			defer closeStore(b, s)
+			var list []Segment
+			for left := size; left > 0; {
+				n := min(left, 4<<20)
+				e := put(b, s, pattern(n, 1)).Extent
+				list = append(list, whole1(e))
+				left -= n
+			}
+			benchRead(b, s, list, int64(size))
+		})
+	}
+}
+
+func benchRead(b *testing.B, s *Store, list []Segment, size int64) {
+	b.Helper()
+	b.SetBytes(size)
+	b.ReportAllocs()
+	for b.Loop() {
+		r := s.NewReader(b.Context(), segments(list...))
+		n, err := r.WriteTo(io.Discard)
+		if err != nil || n != size {
+			b.Fatal(n, err)
+		}
+		_ = r.Close()
+	}
+}
+
+func BenchmarkDegradedRead4MiB(b *testing.B) {
+	w := newWorld(b, 6)
+	s := w.open(b, Options{})
+	defer closeStore(b, s)
+	e := put(b, s, pattern(4<<20, 1)).Extent
+	row := w.row(b, e.Partition)
+	w.disk(row.Shards[0]).Lose(shardID(row.ID, 0))
+	benchRead(b, s, []Segment{whole1(e)}, 4<<20)
+}
+
+func BenchmarkBuffer(b *testing.B) {
+	p := newBuffers(&slabs{}, defaultBufferMemory)
+	for b.Loop() {
+		buf, err := p.get(b.Context(), 4096)
+		if err != nil {
+			b.Fatal(err)
+		}
+		buf.Free()
+	}
+}

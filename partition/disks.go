@@ -1,0 +1,211 @@
+package partition
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/undercroft/undercroft/blobd"
+	"github.com/undercroft/undercroft/metadata"
+)
+
+const (
+	// minAside and maxAside bound how long a disk that failed gets no new
+	// partitions; each failure doubles it.
+	minAside = 30 * time.Second
+	maxAside = 10 * time.Minute
+	// fullAside is how long a full disk gets none.
+	fullAside = 5 * time.Second
+	// reserveDivisor: a disk keeps this fraction of its space, at most
+	// maxReserve, free of new partitions.
+	reserveDivisor = 20
+	maxReserve     = 10 << 30
+)
+
+// disk is an attached disk with what the writer knows of its health.
+type disk struct {
+	blobd.Disk
+	id metadata.DiskID
+
+	mu       sync.Mutex // guards what follows
+	until    time.Time  // no new partitions before
+	failures int
+	cause    error
+}
+
+// usable returns nil when new partitions may be placed on the disk.
+func (d *disk) usable(now time.Time) error {
+	if err := d.Failed(); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if now.Before(d.until) {
+		return d.cause
+	}
+	return nil
+}
+
+// setAside keeps new partitions off the disk for a while.
+func (d *disk) setAside(now time.Time, cause error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if errors.Is(cause, blobd.ErrNoSpace) {
+		d.until, d.cause = now.Add(fullAside), cause
+		return
+	}
+	d.until = now.Add(min(minAside<<min(d.failures, 8), maxAside))
+	d.failures++
+	d.cause = cause
+}
+
+// restore says that the disk did what was asked of it.
+func (d *disk) restore() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.restoreLocked()
+}
+
+func (d *disk) restoreLocked() { d.failures, d.cause, d.until = 0, nil, time.Time{} }
+
+// diskSet is the attached disks. It is safe for concurrent use.
+type diskSet struct {
+	mu   sync.RWMutex // guards what follows
+	byID map[metadata.DiskID]*disk
+}
+
+func newDiskSet(disks []blobd.Disk) *diskSet {
+	s := &diskSet{byID: make(map[metadata.DiskID]*disk, len(disks))}
+	for _, d := range disks {
+		s.add(d)
+	}
+	return s
+}
+
+// add attaches a disk, in place of one with the same identity.
+func (s *diskSet) add(d blobd.Disk) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id := metadata.DiskID(d.ID())
+	s.byID[id] = &disk{Disk: d, id: id}
+}
+
+// get returns an attached disk or nil.
+func (s *diskSet) get(id metadata.DiskID) *disk {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.byID[id]
+}
+
+// resolve returns the disks of a partition's shards, nil for those missing.
+func (s *diskSet) resolve(row *metadata.Partition) []*disk {
+	out := make([]*disk, len(row.Shards))
+	for i, id := range row.Shards {
+		if !slices.Contains(row.Lost, uint8(i)) {
+			out[i] = s.get(id)
+		}
+	}
+	return out
+}
+
+func (s *diskSet) all() []*disk {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	out := make([]*disk, 0, len(s.byID))
+	for _, d := range s.byID {
+		out = append(out, d)
+	}
+	slices.SortFunc(out, func(a, b *disk) int { return slices.Compare(a.id[:], b.id[:]) })
+	return out
+}
+
+// usable counts the disks in service.
+func (s *diskSet) usable(now time.Time) (n int) {
+	for _, d := range s.all() {
+		if d.usable(now) == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// candidate is a disk with its chance to be chosen.
+type candidate struct {
+	*disk
+	rank float64
+}
+
+// choose picks disks for a new partition in the order of its shards: at random,
+// weighted by free space. It keeps m and shrinks k where disks are out of
+// service. Errors are ErrNoDisks and ErrNoSpace.
+func (s *Store) choose(ctx context.Context) ([]*disk, error) {
+	now := s.opts.Now()
+	var found []candidate
+	var cause error
+	full := 0
+	for _, d := range s.disks.all() {
+		free, err := d.room(ctx, now)
+		switch {
+		case err == nil:
+			found = append(found, candidate{d, s.random.rank(free)})
+		case errors.Is(err, blobd.ErrNoSpace):
+			full++
+			cause = err
+		default:
+			cause = err
+		}
+	}
+	scheme := s.opts.Scheme.on(len(found))
+	if scheme.K == 0 {
+		if s.opts.Scheme.on(len(found)+full).K > 0 {
+			return nil, fmt.Errorf("%w: %d of %d disks have room: %w", ErrNoSpace, len(found), s.opts.KnownDisks, cause)
+		}
+		return nil, fmt.Errorf("%w: %d of %d, scheme %s: %w", ErrNoDisks, len(found), s.opts.KnownDisks, s.opts.Scheme, cause)
+	}
+	slices.SortFunc(found, func(a, b candidate) int {
+		if a.rank > b.rank {
+			return -1
+		}
+		return 1
+	})
+	out := make([]*disk, scheme.K+scheme.M)
+	for i := range out {
+		out[i] = found[i].disk
+	}
+	s.random.shuffle(out)
+	return out, nil
+}
+
+// room returns the bytes that may be used for new partitions.
+func (d *disk) room(ctx context.Context, now time.Time) (uint64, error) {
+	if err := d.usable(now); err != nil {
+		return 0, fmt.Errorf("disk %s: %w", d.ID(), err)
+	}
+	u, err := d.Usage(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("disk %s: %w", d.ID(), err)
+	}
+	reserve := min(u.Total/reserveDivisor, maxReserve)
+	if u.Free <= reserve {
+		return 0, fmt.Errorf("disk %s: %d of %d bytes are free: %w", d.ID(), u.Free, u.Total, blobd.ErrNoSpace)
+	}
+	return u.Free - reserve, nil
+}
+
+// rank draws a number such that the largest of several is that of each
+// candidate with a probability in proportion to its weight.
+func (r *random) rank(weight uint64) float64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return math.Pow(1-r.pick.Float64(), 1/float64(weight>>20+1))
+}
+
+func (r *random) shuffle(disks []*disk) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pick.Shuffle(len(disks), func(i, j int) { disks[i], disks[j] = disks[j], disks[i] })
+}

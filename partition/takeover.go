@@ -1,0 +1,235 @@
+package partition
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/undercroft/undercroft/blobd"
+	"github.com/undercroft/undercroft/metadata"
+)
+
+const (
+	partitionPage    = 512
+	fenceConcurrency = 16
+)
+
+// Open takes over the partitions in db and makes a Store that writes to
+// o.Disks. The caller holds the locks of the disks' directories: whoever wrote
+// to the partitions before is dead, and what it had not published is fenced.
+// Partitions that are less than half full and whole are written on; of the
+// rest, those without references that nobody wrote to are dropped, and the
+// others wait to be sealed. The Store owns neither db nor the disks.
+func Open(ctx context.Context, db *metadata.DB, o Options) (*Store, error) {
+	o.defaults(db)
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	random, err := newRandom(o.Rand)
+	if err != nil {
+		return nil, err
+	}
+	memory := &slabs{}
+	s := &Store{
+		opts: o, db: db, disks: newDiskSet(o.Disks), slabs: memory, random: random,
+		buffers:    newBuffers(memory, o.BufferMemory),
+		reads:      newReadBudget(),
+		encode:     make(chan struct{}, encoders()),
+		flying:     make(chan struct{}, maxFlying),
+		recoveries: make(chan struct{}, maxRecoveries),
+		parts:      map[metadata.PartitionID]*openPartition{},
+	}
+	s.views = newViewCache(s)
+	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	s.batch = &lane{name: "batch", store: s}
+	s.large = &lane{name: "large", store: s}
+	s.batches = newBatcher(s)
+	if err := s.takeOver(ctx); err != nil {
+		s.cancel()
+		return nil, fmt.Errorf("take over partitions: %w", err)
+	}
+	return s, nil
+}
+
+// takeOver fences every partition that an earlier process may have written.
+func (s *Store) takeOver(ctx context.Context) error {
+	rows, err := s.unsealed(ctx)
+	if err != nil {
+		return err
+	}
+	for page := range slices.Chunk(rows, partitionPage) {
+		if err := s.raiseEpochs(ctx, page); err != nil {
+			return err
+		}
+	}
+	adopted := make([]*openPartition, len(rows))
+	var g errgroup.Group
+	g.SetLimit(fenceConcurrency)
+	for i := range rows {
+		g.Go(func() error {
+			var err error
+			adopted[i], err = s.takeOne(ctx, &rows[i])
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return s.reopen(ctx, adopted)
+}
+
+// unsealed lists the partitions in any state but sealed.
+func (s *Store) unsealed(ctx context.Context) ([]metadata.Partition, error) {
+	var out []metadata.Partition
+	for after, more := metadata.PartitionID(0), true; more; {
+		err := s.db.View(ctx, class, func(r *metadata.Reader) error {
+			rows, err := r.Partitions(after, partitionPage)
+			if err != nil {
+				return err
+			}
+			more = len(rows) == partitionPage
+			if more {
+				after = rows[len(rows)-1].ID
+			}
+			for _, row := range rows {
+				if row.State != metadata.PartitionSealed {
+					out = append(out, row)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// raiseEpochs gives partitions their next epoch, so that nothing written under
+// an earlier one is published any more. rows are brought up to date. After an
+// ambiguous commit it raises them again, which is as good.
+func (s *Store) raiseEpochs(ctx context.Context, rows []metadata.Partition) error {
+	return s.settled(ctx, func(tx *metadata.Tx) error {
+		for i := range rows {
+			row, err := tx.Partition(rows[i].ID)
+			if err != nil {
+				return err
+			}
+			if row == nil || row.State != rows[i].State {
+				return fmt.Errorf("%w: %s", errMoved, pid(rows[i].ID))
+			}
+			row.Epoch++
+			if err := tx.PutPartition(row); err != nil {
+				return err
+			}
+			rows[i] = *row
+		}
+		return nil
+	})
+}
+
+// takeOne fences the shards of a partition whose epoch was raised. It returns
+// nil when the partition is gone. Only an error of the metadata is an error.
+func (s *Store) takeOne(ctx context.Context, row *metadata.Partition) (*openPartition, error) {
+	if row.State == metadata.PartitionCreating || row.State == metadata.PartitionDropped {
+		if err := s.drop(ctx, row); err != nil {
+			s.opts.Logger.WarnContext(ctx, "partition is not dropped yet", slog.String("partition", pid(row.ID)), slog.Any("error", err))
+		}
+		return nil, ctx.Err()
+	}
+	disks := s.disks.resolve(row)
+	f, err := s.fenceShards(ctx, row, disks)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	p := newOpenPartition(*row, disks, f.end)
+	p.inherited = true
+	p.retired = err != nil || f.sealed || row.State != metadata.PartitionOpen || !s.worthReopening(p)
+	p.closing = row.State == metadata.PartitionClosing
+	if err != nil {
+		s.opts.Logger.WarnContext(ctx, "partition stays closing", slog.String("partition", pid(row.ID)), slog.Any("error", err))
+	}
+	s.track(p)
+	return p, nil
+}
+
+// worthReopening reports whether a partition is as good as a new one.
+func (s *Store) worthReopening(p *openPartition) bool {
+	if p.next >= p.row.Capacity/2 || p.m != s.opts.Scheme.M {
+		return false
+	}
+	now := s.opts.Now()
+	if want := s.opts.Scheme.on(s.disks.usable(now)); p.k < want.K {
+		return false
+	}
+	for _, d := range p.disks {
+		if d == nil || d.usable(now) != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// fenced is what the shards of a partition say once they are fenced.
+type fenced struct {
+	end    int64 // from which on all of them are empty
+	sealed bool  // one of them takes no appends
+}
+
+// fenceShards raises the epoch on every shard within reach. An error says that
+// a shard is missing or failing.
+func (s *Store) fenceShards(ctx context.Context, row *metadata.Partition, disks []*disk) (fenced, error) {
+	stats := make([]blobd.ShardStat, len(disks))
+	errs := make([]error, len(disks))
+	var g errgroup.Group
+	for i, d := range disks {
+		if d == nil {
+			errs[i] = fmt.Errorf("shard %d is lost or on a disk that is not attached", i)
+			continue
+		}
+		g.Go(func() error {
+			var st blobd.ShardStat
+			err := s.attend(d, func() (err error) {
+				st, err = d.Fence(ctx, shardID(row.ID, i), blobd.Epoch(row.Epoch))
+				return err
+			})
+			if err != nil {
+				errs[i] = fmt.Errorf("shard %d on disk %s: %w", i, d.ID(), err)
+				return nil
+			}
+			stats[i] = st
+			return nil
+		})
+	}
+	_ = g.Wait() // the errors are in errs
+	var f fenced
+	for i := range stats {
+		f.end = max(f.end, stats[i].End)
+		f.sealed = f.sealed || stats[i].Sealed
+	}
+	return f, errors.Join(errs...)
+}
+
+// reopen gives the fullest of the partitions that can be written on to the
+// lanes, and closes the rest.
+func (s *Store) reopen(ctx context.Context, parts []*openPartition) error {
+	parts = slices.DeleteFunc(parts, func(p *openPartition) bool { return p == nil })
+	slices.SortFunc(parts, func(a, b *openPartition) int { return int(min(max(b.next-a.next, -1), 1)) })
+	lanes := []*lane{s.batch, s.large}
+	for _, p := range parts {
+		if !p.retired && (lanes[0].adopt(p) || lanes[1].adopt(p)) {
+			slices.Reverse(lanes)
+			s.stats.reopened.Add(1)
+			continue
+		}
+		p.retire()
+		if err := s.close(ctx, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
