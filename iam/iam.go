@@ -1,0 +1,106 @@
+// Package iam answers who a caller is and what it may do.
+//
+// It knows accounts, the credentials that sign for them, and the decision
+// about (who, action, resource). There is one account so far, the root account
+// of the installation, which may do everything; a caller without an identity
+// may do nothing.
+//
+// [Authorize] is a pure function: it reads no clock, no network and no store,
+// so the same question always has the same answer. A [Keyring] may be asked by
+// many goroutines at a time. The package does not check signatures (sigv4
+// does), knows no HTTP, and stores nothing.
+//
+// It is a leaf: it imports the standard library only, and anyone may import it.
+package iam
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+)
+
+// ErrNoSuchKey is returned by a [Keyring] that does not know the access key.
+// S3 calls it InvalidAccessKeyId.
+var ErrNoSuchKey = errors.New("no such access key")
+
+// AccountID is the number of an account: 12 decimal digits.
+type AccountID string
+
+// RootAccount is the account that owns an installation. Its number is the same
+// everywhere, so that replacing the root key changes no owner.
+const RootAccount AccountID = "000000000001"
+
+// CanonicalID is the name of an account as an owner or a grantee in S3: 64
+// lowercase hexadecimal digits.
+type CanonicalID string
+
+// CanonicalIDOf returns the canonical id of an account. It depends on the
+// number alone and never changes.
+func CanonicalIDOf(account AccountID) CanonicalID {
+	sum := sha256.Sum256([]byte("undercroft account " + string(account)))
+	return CanonicalID(hex.EncodeToString(sum[:]))
+}
+
+// Identity is an authenticated caller. A nil *Identity is an anonymous one.
+type Identity struct {
+	AccountID   AccountID
+	CanonicalID CanonicalID
+	DisplayName string
+	// Root says that the caller is its account's root, whom no policy limits.
+	Root bool
+}
+
+// RootIdentity returns the root of the installation's own account.
+func RootIdentity() Identity {
+	return Identity{
+		AccountID:   RootAccount,
+		CanonicalID: CanonicalIDOf(RootAccount),
+		DisplayName: "root",
+		Root:        true,
+	}
+}
+
+// Credential is a key pair and whom it signs for.
+type Credential struct {
+	AccessKey string
+	Secret    string
+	Identity  Identity
+}
+
+// LogValue keeps the secret out of the log.
+func (c Credential) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("access_key", c.AccessKey),
+		slog.String("account", string(c.Identity.AccountID)),
+	)
+}
+
+// Keyring finds the credential that an access key names.
+type Keyring interface {
+	// Lookup returns the credential of accessKey or ErrNoSuchKey. Any other
+	// error means that the answer is not known now and the caller may ask again.
+	Lookup(ctx context.Context, accessKey string) (Credential, error)
+}
+
+// rootKeyring knows the root credential and no other.
+type rootKeyring struct {
+	root Credential
+}
+
+var _ Keyring = rootKeyring{}
+
+// NewRootKeyring returns a keyring that holds the root credential alone. An
+// empty access key is never found, even when it is the one given here.
+func NewRootKeyring(accessKey, secret string) Keyring {
+	return rootKeyring{Credential{AccessKey: accessKey, Secret: secret, Identity: RootIdentity()}}
+}
+
+// Lookup implements Keyring.
+func (k rootKeyring) Lookup(_ context.Context, accessKey string) (Credential, error) {
+	if accessKey == "" || accessKey != k.root.AccessKey {
+		return Credential{}, ErrNoSuchKey
+	}
+	return k.root, nil
+}

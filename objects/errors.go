@@ -1,0 +1,62 @@
+package objects
+
+import (
+	"context"
+	"errors"
+
+	"github.com/undercroft/undercroft/metadata"
+	"github.com/undercroft/undercroft/metadata/kv"
+	"github.com/undercroft/undercroft/partition"
+	"github.com/undercroft/undercroft/s3"
+)
+
+// errorCodes says what a client is told of a failure below S3. The first
+// match counts.
+//
+//nolint:gochecknoglobals // a constant table
+var errorCodes = []struct {
+	cause   error
+	code    s3.Code
+	message string
+}{
+	{partition.ErrOverloaded, s3.SlowDown, ""},
+	{partition.ErrNoSpace, s3.StorageFull, ""},
+	{kv.ErrNoSpace, s3.StorageFull, ""},
+	{partition.ErrNoDisks, s3.ServiceUnavailable, "Too few disks are in service to store data safely. Try again later."},
+	{partition.ErrClosed, s3.ServiceUnavailable, ""},
+	{metadata.ErrFenced, s3.SlowDown, "The write lost its place while storage was being reorganised. Please try again."},
+	{kv.ErrUnknownCommit, s3.ServiceUnavailable, "It is unknown whether the request took effect. Please look before you try again."},
+	{kv.ErrConflict, s3.SlowDown, ""},
+	{kv.ErrTooOld, s3.SlowDown, ""},
+	{kv.ErrTimeout, s3.SlowDown, ""},
+	{kv.ErrUnavailable, s3.ServiceUnavailable, ""},
+	{kv.ErrClosed, s3.ServiceUnavailable, ""},
+}
+
+// asS3 turns a failure of the layers below into what a client is told. Errors
+// that are S3's already, and a context's end, pass unchanged.
+func asS3(err error) error {
+	if err == nil {
+		return nil
+	}
+	if e, ok := errors.AsType[*bodyError](err); ok {
+		return e.err
+	}
+	if _, ok := errors.AsType[*s3.Error](err); ok {
+		return err
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	for _, e := range errorCodes {
+		if !errors.Is(err, e.cause) {
+			continue
+		}
+		out := s3.NewError(e.code)
+		if e.message != "" {
+			out = out.WithMessage(e.message)
+		}
+		return out.Because(err)
+	}
+	return s3.NewError(s3.InternalError).Because(err)
+}

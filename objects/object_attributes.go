@@ -1,0 +1,48 @@
+package objects
+
+import (
+	"context"
+
+	"github.com/undercroft/undercroft/metadata"
+)
+
+// GetObjectAttributes describes a version and a page of the parts it was
+// uploaded in.
+func (s *Service) GetObjectAttributes(ctx context.Context, in AttributesInput) (out AttributesOutput, err error) {
+	err = s.db.View(ctx, "attributes", func(r *metadata.Reader) error {
+		b, err := s.bucketIn(r, in.Bucket)
+		if err != nil {
+			return err
+		}
+		row, err := s.readable(r, b.ID, in.Key, in.VersionID)
+		if err != nil {
+			return err
+		}
+		out = AttributesOutput{Object: objectOf(row)}
+		if in.Precondition != nil {
+			if err := in.Precondition(out.Object.ETag, row.Modified); err != nil {
+				return err
+			}
+		}
+		if !in.WantParts || row.Data.Kind != metadata.DataManifest {
+			return nil
+		}
+		return pageOfParts(r, row, &in, &out)
+	})
+	return out, asS3(err)
+}
+
+// pageOfParts walks the manifest up to the end of the page.
+func pageOfParts(r *metadata.Reader, row *metadata.Object, in *AttributesInput, out *AttributesOutput) error {
+	return r.EachManifestPart(row.Data.ID, func(p *metadata.ManifestPart) bool {
+		if p.Number <= in.PartNumberMarker {
+			return true
+		}
+		if len(out.Parts) >= in.MaxParts {
+			out.Truncated = true
+			return false
+		}
+		out.Parts = append(out.Parts, ObjectPart{Number: p.Number, Size: p.Size, Checksums: p.Checksums})
+		return true
+	})
+}

@@ -1,0 +1,189 @@
+package objects
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/undercroft/undercroft/checksum"
+	"github.com/undercroft/undercroft/metadata"
+	"github.com/undercroft/undercroft/s3"
+)
+
+// errSourceMoved asks for another attempt: the source was replaced while its checksum was computed.
+var errSourceMoved = errors.New("objects: copy source changed")
+
+// maxCopyAttempts bounds the attempts of a copy that computes a checksum over
+// a source that keeps changing.
+const maxCopyAttempts = 4
+
+// CopyObject makes a second owner of the source's bytes, in one small
+// transaction; no bytes move, whatever the size. Where a checksum is asked for
+// that the source does not have, the bytes are read once to compute it.
+func (s *Service) CopyObject(ctx context.Context, in CopyObjectInput) (CopyObjectOutput, error) {
+	if err := s3.ValidateKey(in.Key); err != nil {
+		return CopyObjectOutput{}, err
+	}
+	source, err := s.bucket(ctx, in.Source.Bucket)
+	if err != nil {
+		return CopyObjectOutput{}, err
+	}
+	target, err := s.bucket(ctx, in.Bucket)
+	if err != nil {
+		return CopyObjectOutput{}, err
+	}
+	c := &copying{svc: s, in: &in, source: source, target: target}
+	for range maxCopyAttempts {
+		var out CopyObjectOutput
+		if out, err = c.attempt(ctx); !errors.Is(err, errSourceMoved) {
+			return out, asS3(err)
+		}
+	}
+	return CopyObjectOutput{}, s3.NewError(s3.SlowDown).Because(err)
+}
+
+type copying struct {
+	svc            *Service
+	in             *CopyObjectInput
+	source, target *metadata.Bucket
+	from           *metadata.Object // the source as the transaction saw it
+	row            *metadata.Object
+	inline         []byte
+	sum            *Checksum // computed ahead, of the version summed
+	summed         metadata.Ord
+}
+
+func (c *copying) attempt(ctx context.Context) (CopyObjectOutput, error) {
+	if err := c.computeSum(ctx); err != nil {
+		return CopyObjectOutput{}, err
+	}
+	c.row = &metadata.Object{Key: string(c.in.Key), Null: true, Owner: string(c.in.Owner)}
+	err := c.svc.publishCopy(ctx, c)
+	if err != nil {
+		return CopyObjectOutput{}, err
+	}
+	return CopyObjectOutput{
+		Object: objectOf(c.row), SourceVersionID: versionID(c.from), SourceVersioned: !c.from.Null,
+	}, nil
+}
+
+// computeSum reads the source when a checksum is wanted that it does not have.
+func (c *copying) computeSum(ctx context.Context) error {
+	if !c.in.Checksum.Valid() {
+		return nil
+	}
+	got, err := c.svc.GetObject(ctx, GetObjectInput{
+		Bucket: c.in.Source.Bucket, Key: c.in.Source.Key,
+		VersionID: c.in.Source.VersionID, Precondition: c.in.Source.Precondition,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = got.Body.Close() }() // reading: nothing is lost
+	c.summed = got.ord
+	if hasSum(got.Object.Checksums, c.in.Checksum) {
+		c.sum = nil
+		return nil
+	}
+	h := c.svc.hashers.Get(checksum.SetOf(c.in.Checksum))
+	defer c.svc.hashers.Put(h)
+	if _, err := got.Body.WriteTo(io.Writer(h)); err != nil {
+		return err
+	}
+	c.sum = &Checksum{
+		Algorithm: c.in.Checksum.String(), Type: checksum.FullObject.String(),
+		Value: c.in.Checksum.Encode(h.Sum(c.in.Checksum)),
+	}
+	return nil
+}
+
+func hasSum(sums []Checksum, a checksum.Algorithm) bool {
+	for _, s := range sums {
+		if s.Algorithm == a.String() && s.Type == checksum.FullObject.String() {
+			return true
+		}
+	}
+	return false
+}
+
+// publishCopy publishes the copy; the source is read in the same transaction.
+func (s *Service) publishCopy(ctx context.Context, c *copying) error {
+	return s.publishObject(ctx, publication{
+		bucket: c.target, row: c.row, pre: c.in.Precondition,
+		data: func(tx *metadata.Tx) ([]byte, error) {
+			if err := c.readSource(tx); err != nil {
+				return nil, err
+			}
+			err := c.shareData(tx)
+			return c.inline, err
+		},
+	})
+}
+
+// readSource reads the source serializably and fills the row from it.
+func (c *copying) readSource(tx *metadata.Tx) error {
+	if err := c.svc.requireBucket(tx, c.source); err != nil {
+		return err
+	}
+	from, err := c.svc.readable(tx, c.source.ID, c.in.Source.Key, c.in.Source.VersionID)
+	if err != nil {
+		return err
+	}
+	if c.in.Checksum.Valid() && from.Ord != c.summed {
+		return errSourceMoved
+	}
+	if pre := c.in.Source.Precondition; pre != nil {
+		if err := pre(s3.ETag(from.ETag), from.Modified); err != nil {
+			return err
+		}
+	}
+	c.from = from
+	c.row.Size, c.row.ETag, c.row.Parts = from.Size, from.ETag, from.Parts
+	c.row.Checksums = from.Checksums
+	if c.sum != nil {
+		c.row.Checksums = []Checksum{*c.sum}
+	}
+	c.row.Attributes = from.Attributes
+	if c.in.Replace {
+		c.row.Attributes = c.in.Attributes
+	}
+	return nil
+}
+
+// shareData gives the row its data: the inline bytes once more, or a pin on the source's data id.
+func (c *copying) shareData(tx *metadata.Tx) (err error) {
+	from := &c.from.Data
+	c.inline = nil // an earlier attempt may have seen an inline source
+	switch from.Kind {
+	case metadata.DataEmpty:
+		c.row.Data = metadata.Data{Kind: metadata.DataEmpty}
+		return nil
+	case metadata.DataInline:
+		c.row.Data = metadata.Data{Kind: metadata.DataInline}
+		c.inline, err = tx.Inline(c.source.ID, c.from.Key, c.from.Ord)
+		if err == nil && int64(len(c.inline)) != c.from.Size {
+			err = s3.NewError(s3.InternalError)
+		}
+		return err
+	case metadata.DataExtents, metadata.DataRows, metadata.DataManifest:
+	}
+	c.row.Data = metadata.Data{Kind: from.Kind, ID: from.ID, Shared: true}
+	if from.Kind == metadata.DataExtents {
+		c.row.Data.Kind = metadata.DataRows
+	}
+	if err := exposeExtents(tx, from); err != nil {
+		return err
+	}
+	return tx.Pin(from.ID, metadata.Owner{
+		Kind: metadata.OwnerVersion, Bucket: c.target.ID, Key: c.row.Key, Ord: c.row.Ord,
+	})
+}
+
+// exposeExtents writes the extents of an object row as rows too, so that other
+// owners of the data find them there.
+func exposeExtents(tx *metadata.Tx, d *metadata.Data) error {
+	if d.Kind != metadata.DataExtents {
+		return nil
+	}
+	return tx.PutExtents(d.ID, 0, d.Extents)
+}

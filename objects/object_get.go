@@ -1,0 +1,152 @@
+package objects
+
+import (
+	"context"
+	"io"
+
+	"github.com/undercroft/undercroft/metadata"
+	"github.com/undercroft/undercroft/s3"
+)
+
+// GetObject opens a version for reading. The caller closes Body.
+func (s *Service) GetObject(ctx context.Context, in GetObjectInput) (*GetObjectOutput, error) {
+	var inline []byte
+	out, row, err := s.look(ctx, &in, func(r *metadata.Reader, b metadata.BucketID, row *metadata.Object) (err error) {
+		if row.Data.Kind == metadata.DataInline {
+			inline, err = r.Inline(b, row.Key, row.Ord)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if row.Data.Kind == metadata.DataInline {
+		if int64(len(inline)) != row.Size {
+			return nil, s3.NewError(s3.InternalError)
+		}
+		out.Body = inlineReading(inline[out.Offset : out.Offset+out.Length])
+		return out, nil
+	}
+	out.Body = s.open(ctx, &row.Data, out.Offset, out.Length)
+	return out, nil
+}
+
+// HeadObject describes a version, with the range or part that is asked for.
+func (s *Service) HeadObject(ctx context.Context, in GetObjectInput) (*GetObjectOutput, error) {
+	out, _, err := s.look(ctx, &in, nil)
+	return out, err
+}
+
+// look finds the version, asks the precondition and resolves the range, in one
+// snapshot. More is read by also, when given.
+func (s *Service) look(
+	ctx context.Context, in *GetObjectInput,
+	also func(*metadata.Reader, metadata.BucketID, *metadata.Object) error,
+) (*GetObjectOutput, *metadata.Object, error) {
+	out := &GetObjectOutput{}
+	var row *metadata.Object
+	err := s.db.View(ctx, "get", func(r *metadata.Reader) error {
+		b, err := s.bucketIn(r, in.Bucket)
+		if err != nil {
+			return err
+		}
+		if row, err = s.readable(r, b.ID, in.Key, in.VersionID); err != nil {
+			return err
+		}
+		out.Object, out.ord = objectOf(row), row.Ord
+		if in.Precondition != nil {
+			if err := in.Precondition(out.Object.ETag, row.Modified); err != nil {
+				return err
+			}
+		}
+		if err := selectBytes(r, row, in, out); err != nil {
+			return err
+		}
+		if also == nil {
+			return nil
+		}
+		return also(r, b.ID, row)
+	})
+	if err != nil {
+		return nil, nil, asS3(err)
+	}
+	return out, row, nil
+}
+
+// readable returns the version that a read names. A delete marker is not there
+// to be read: NoSuchKey for the current one, MethodNotAllowed by its id.
+func (s *Service) readable(r rows, b metadata.BucketID, key s3.Key, id s3.VersionID) (*metadata.Object, error) {
+	row, err := findVersion(r, b, key, id)
+	switch {
+	case err != nil:
+		return nil, err
+	case row == nil:
+		return nil, notFound(key, id)
+	case row.DeleteMarker:
+		return nil, s3.NewError(s3.MethodNotAllowed).With("Method", "GET").With("ResourceType", "DeleteMarker")
+	}
+	return row, nil
+}
+
+// selectBytes resolves a range or a part number to bytes of the object.
+func selectBytes(r *metadata.Reader, row *metadata.Object, in *GetObjectInput, out *GetObjectOutput) error {
+	switch {
+	case in.PartNumber != 0:
+		return selectPart(r, row, in.PartNumber, out)
+	case in.Range == nil:
+		out.Length = row.Size
+		return nil
+	}
+	var ok bool
+	out.Offset, out.Length, ok = in.Range.Resolve(row.Size)
+	if !ok {
+		return s3.RangeError(in.RangeHeader, row.Size)
+	}
+	out.Partial = true
+	return nil
+}
+
+func selectPart(r *metadata.Reader, row *metadata.Object, number int, out *GetObjectOutput) error {
+	out.Partial = true
+	if row.Data.Kind != metadata.DataManifest {
+		if number != 1 {
+			return s3.NewError(s3.InvalidPartNumber)
+		}
+		out.Length = row.Size
+		return nil
+	}
+	part, start, err := r.ManifestPart(row.Data.ID, number)
+	if err != nil {
+		return err
+	}
+	if part == nil {
+		return s3.NewError(s3.InvalidPartNumber).With("ActualPartCount", itoa(row.Parts)).With("PartNumberRequested", itoa(number))
+	}
+	out.Offset, out.Length = start, part.Size
+	out.Object.Checksums = partChecksums(row, part)
+	return nil
+}
+
+// partChecksums are a part's checksums of the algorithm that the object has,
+// said to be of the object's type, as S3 shows them.
+func partChecksums(row *metadata.Object, part *metadata.ManifestPart) []Checksum {
+	var out []Checksum
+	for _, whole := range row.Checksums {
+		if value := checksumOf(part.Checksums, whole.Algorithm); value != "" {
+			out = append(out, Checksum{Algorithm: whole.Algorithm, Type: whole.Type, Value: value})
+		}
+	}
+	return out
+}
+
+// inlineReading is an object that came with its row.
+type inlineReading []byte
+
+// WriteTo writes the bytes in one call.
+func (b inlineReading) WriteTo(w io.Writer) (int64, error) {
+	n, err := w.Write(b)
+	return int64(n), err
+}
+
+// Close does nothing.
+func (inlineReading) Close() error { return nil }

@@ -1,0 +1,116 @@
+package objects
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/undercroft/undercroft/metadata"
+	"github.com/undercroft/undercroft/metadata/kv"
+	"github.com/undercroft/undercroft/s3"
+)
+
+// PutObject writes an object: durable and visible when it returns. The version
+// it replaces is decided, and the precondition asked, inside the transaction that
+// publishes.
+func (s *Service) PutObject(ctx context.Context, in PutObjectInput) (Object, error) {
+	if err := s3.ValidateKey(in.Key); err != nil {
+		return Object{}, err
+	}
+	b, err := s.bucket(ctx, in.Bucket)
+	if err != nil {
+		return Object{}, err
+	}
+	st, err := s.receive(ctx, &intake{bucket: b, key: in.Key, body: in.Body, limit: s.opts.InlineLimit})
+	if err != nil {
+		return Object{}, asS3(err)
+	}
+	row := &metadata.Object{
+		Key: string(in.Key), Null: true, Size: st.size, ETag: st.etag(),
+		Checksums: st.sums, Attributes: in.Attributes, Owner: string(in.Owner),
+	}
+	err = s.publishObject(ctx, publication{
+		bucket: b, row: row, pre: in.Precondition,
+		data: func(tx *metadata.Tx) (inline []byte, err error) {
+			row.Data, err = st.publish(tx, metadata.MaxRowExtents)
+			return st.inline, err
+		},
+	})
+	if err != nil {
+		s.abandonUnlessUnknown(ctx, st, err)
+		return Object{}, asS3(err)
+	}
+	st.release()
+	return objectOf(row), nil
+}
+
+// abandonUnlessUnknown gives up a body whose publishing failed. What may have
+// been published after all is left alone.
+func (s *Service) abandonUnlessUnknown(ctx context.Context, st *stored, err error) {
+	if errors.Is(err, kv.ErrUnknownCommit) {
+		st.release()
+		return
+	}
+	s.abandon(ctx, st)
+}
+
+// publication is a version on its way into its key.
+type publication struct {
+	bucket *metadata.Bucket
+	row    *metadata.Object
+	pre    WritePrecondition
+	// data is called in each attempt, after row.Ord and before the row is
+	// written. It writes what the row refers to, sets row.Data and returns the inline
+	// bytes.
+	data func(*metadata.Tx) (inline []byte, err error)
+	// token marks the row; zero: a new one.
+	token metadata.Token
+}
+
+// publishObject makes a row the current version of its key, in one
+// transaction with the rows of its data.
+func (s *Service) publishObject(ctx context.Context, p publication) error {
+	b, row := p.bucket, p.row
+	row.Suffix = s.db.NewSuffix()
+	if row.Token = p.token; row.Token == (metadata.Token{}) {
+		row.Token = s.db.NewToken()
+	}
+	err := s.db.Update(ctx, "put", func(tx *metadata.Tx) error {
+		if err := s.requireBucket(tx, b); err != nil {
+			return err
+		}
+		old, err := tx.Object(b.ID, row.Key)
+		if err != nil {
+			return err
+		}
+		if err := checkWrite(p.pre, old); err != nil {
+			return err
+		}
+		now := s.opts.Now()
+		row.Modified = now.Truncate(time.Millisecond)
+		row.Ord = nextOrd(now, old)
+		inline, err := p.data(tx)
+		if err != nil {
+			return err
+		}
+		return tx.PutObject(b.ID, old, row, inline)
+	})
+	if errors.Is(err, kv.ErrUnknownCommit) {
+		err = s.settle(ctx, err, func(r *metadata.Reader) (bool, error) {
+			found, err := r.Object(b.ID, row.Key)
+			return found != nil && found.Token == row.Token, err
+		})
+	}
+	return err
+}
+
+func checkWrite(pre WritePrecondition, old *metadata.Object) error {
+	if pre == nil {
+		return nil
+	}
+	if old == nil {
+		return pre(nil)
+	}
+	current := objectOf(old)
+	return pre(&current)
+}
