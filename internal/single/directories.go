@@ -1,0 +1,146 @@
+package single
+
+import (
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/undercroft/undercroft/blobd"
+	"github.com/undercroft/undercroft/blobd/disk"
+	"github.com/undercroft/undercroft/internal/vfs"
+)
+
+// directory is a data directory as it was found.
+type directory struct {
+	path     string
+	state    disk.State
+	identity disk.Identity
+	problem  error // it could not be looked at
+}
+
+// directories are all data directories in the order given.
+type directories struct {
+	all     []*directory
+	cluster disk.ClusterID // zero: none is a disk yet
+}
+
+// survey looks at all directories and changes nothing.
+func survey(fs vfs.FS, paths []string) (*directories, error) {
+	d := &directories{}
+	seen := map[blobd.DiskID]string{}
+	for _, p := range paths {
+		dir := &directory{path: p}
+		dir.state, dir.identity, dir.problem = disk.Probe(fs, p)
+		d.all = append(d.all, dir)
+		if dir.problem != nil || dir.state != disk.Identified {
+			continue
+		}
+		id := dir.identity
+		if other, ok := seen[id.Disk]; ok {
+			return nil, fmt.Errorf("%s and %s are the same disk %s: one is a copy or a second mount; remove one from --data",
+				other, p, id.Disk)
+		}
+		seen[id.Disk] = p
+		if d.cluster == (disk.ClusterID{}) {
+			d.cluster = id.Cluster
+		}
+		if id.Cluster != d.cluster {
+			return nil, fmt.Errorf("%s belongs to another store (%s, not %s): give each store its own --data",
+				p, id.Cluster, d.cluster)
+		}
+	}
+	return d, d.refuseForeign()
+}
+
+// refuseForeign stops the start before anything is changed where a directory
+// holds something else.
+func (d *directories) refuseForeign() error {
+	for _, dir := range d.all {
+		if dir.state == disk.Foreign {
+			return fmt.Errorf("%s is neither empty nor an Undercroft disk: name an empty directory", dir.path)
+		}
+		if dir.problem != nil && d.cluster == (disk.ClusterID{}) {
+			return fmt.Errorf("%s cannot be used: %w", dir.path, dir.problem)
+		}
+	}
+	return nil
+}
+
+func (d *directories) byDisk(id blobd.DiskID) *directory {
+	for _, dir := range d.all {
+		if dir.state == disk.Identified && dir.identity.Disk == id {
+			return dir
+		}
+	}
+	return nil
+}
+
+// prepare makes sure that there is a membership whose metadata directory is
+// here. A new store is initialised; one whose initialisation was cut short is
+// initialised to the end.
+func (d *directories) prepare(fs vfs.FS, now time.Time) (membership, error) {
+	m, found, err := d.readMembership(fs)
+	if err != nil {
+		return m, err
+	}
+	if found {
+		if d.byDisk(m.metadata()) == nil {
+			return m, d.metadataMissing(m)
+		}
+		return m, nil
+	}
+	if d.cluster == (disk.ClusterID{}) {
+		_, _ = rand.Read(d.cluster[:]) // never fails
+	}
+	for _, dir := range d.all {
+		if dir.problem != nil {
+			return m, fmt.Errorf("%s cannot be used: %w", dir.path, dir.problem)
+		}
+		if err := d.format(fs, dir, now); err != nil {
+			return m, err
+		}
+	}
+	m = newMembership(d.all[0])
+	return m, d.writeMembership(fs, m)
+}
+
+func (d *directories) format(fs vfs.FS, dir *directory, now time.Time) error {
+	if dir.state == disk.Identified {
+		return nil
+	}
+	id := disk.NewIdentity(d.cluster, now)
+	if err := disk.Format(fs, dir.path, id); err != nil {
+		return err
+	}
+	dir.state, dir.identity = disk.Identified, id
+	return nil
+}
+
+func (d *directories) metadataMissing(m membership) error {
+	var here []string
+	for _, dir := range d.all {
+		if dir.state == disk.Identified {
+			here = append(here, dir.path)
+		}
+	}
+	return fmt.Errorf("the metadata of this store is on disk %s, last seen at %s, which is not among %s: mount it and start again",
+		m.Members[0].Disk, m.Members[0].Path, strings.Join(here, ", "))
+}
+
+// warnSharedDevices says which directories fail together.
+func (s *System) warnSharedDevices() {
+	byDevice := map[vfs.DeviceID][]string{}
+	for _, p := range s.opts.Dirs {
+		if id, err := vfs.Device(s.opts.FS, p); err == nil && id != (vfs.DeviceID{}) {
+			byDevice[id] = append(byDevice[id], p)
+		}
+	}
+	for _, paths := range byDevice {
+		if len(paths) > 1 {
+			s.opts.Logger.Warn("data directories on one device are one failure domain: losing it loses them all",
+				slog.String("directories", strings.Join(paths, ", ")))
+		}
+	}
+}

@@ -1,0 +1,98 @@
+package single
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/undercroft/undercroft/steward"
+)
+
+// collector shows the store's counters to Prometheus.
+type collector struct {
+	s       *System
+	entries []entry
+}
+
+// entry is one metric and where its value comes from.
+type entry struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+	get  func(*sample) float64
+}
+
+// sample is the state that one collection reads.
+type sample struct {
+	commits, conflicts, metadataSyncs, metadataBytes float64
+	appends, diskSyncs, missing                      float64
+	stripes, blobs, bytes, retries                   float64
+	reconstructed, corrupt, refused, buffers         float64
+	steward                                          steward.Counters
+}
+
+// Collector returns the store's metrics.
+func (s *System) Collector() prometheus.Collector {
+	counter, gauge := prometheus.CounterValue, prometheus.GaugeValue
+	metric := func(name, help string, kind prometheus.ValueType, get func(*sample) float64) entry {
+		return entry{prometheus.NewDesc("undercroft_"+name, help, nil, nil), kind, get}
+	}
+	return &collector{s: s, entries: []entry{
+		metric("metadata_commits_total", "Metadata transactions applied.", counter, func(v *sample) float64 { return v.commits }),
+		metric("metadata_conflicts_total", "Metadata transactions tried again after a conflict.", counter, func(v *sample) float64 { return v.conflicts }),
+		metric("metadata_syncs_total", "Syncs of the metadata log.", counter, func(v *sample) float64 { return v.metadataSyncs }),
+		metric("metadata_disk_bytes", "Bytes of the metadata engine's files.", gauge, func(v *sample) float64 { return v.metadataBytes }),
+		metric("disk_appends_total", "Frames appended to shards.", counter, func(v *sample) float64 { return v.appends }),
+		metric("disk_syncs_total", "Syncs of shards.", counter, func(v *sample) float64 { return v.diskSyncs }),
+		metric("disks_missing", "Known disks that are not in service.", gauge, func(v *sample) float64 { return v.missing }),
+		metric("stripes_written_total", "Stripes made durable.", counter, func(v *sample) float64 { return v.stripes }),
+		metric("blobs_written_total", "Blobs submitted to partitions.", counter, func(v *sample) float64 { return v.blobs }),
+		metric("blob_bytes_written_total", "Bytes of blobs submitted to partitions.", counter, func(v *sample) float64 { return v.bytes }),
+		metric("stripe_retries_total", "Stripes written again in another partition.", counter, func(v *sample) float64 { return v.retries }),
+		metric("blocks_reconstructed_total", "Blocks reconstructed for reads.", counter, func(v *sample) float64 { return v.reconstructed }),
+		metric("frames_corrupt_total", "Frames found corrupt by reads.", counter, func(v *sample) float64 { return v.corrupt }),
+		metric("overload_refusals_total", "Requests refused for want of buffer memory.", counter, func(v *sample) float64 { return v.refused }),
+		metric("buffer_bytes", "Bytes of body and read buffers in use.", gauge, func(v *sample) float64 { return v.buffers }),
+		metric("steward_steps_total", "Steps of background jobs.", counter, func(v *sample) float64 { return float64(v.steward.Steps) }),
+		metric("steward_errors_total", "Steps of background jobs that failed.", counter, func(v *sample) float64 { return float64(v.steward.Errors) }),
+		metric("steward_collected_total", "Data ids, manifests and uploads freed.", counter, func(v *sample) float64 { return float64(v.steward.Collected) }),
+		metric("steward_collected_bytes_total", "Bytes of objects that were freed from partitions.", counter, func(v *sample) float64 { return float64(v.steward.Bytes) }),
+		metric("steward_intents_total", "Unfinished writes that were ended.", counter, func(v *sample) float64 { return float64(v.steward.Intents) }),
+		metric("steward_partitions_sealed_total", "Partitions sealed.", counter, func(v *sample) float64 { return float64(v.steward.Sealed) }),
+		metric("steward_partitions_dropped_total", "Sealed partitions dropped because nothing referred to them.", counter, func(v *sample) float64 { return float64(v.steward.Dropped) }),
+		metric("steward_punched_bytes_total", "Bytes that disks got back of partitions that stay.", counter, func(v *sample) float64 { return float64(v.steward.Punched) }),
+	}}
+}
+
+// Describe implements [prometheus.Collector].
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for i := range c.entries {
+		ch <- c.entries[i].desc
+	}
+}
+
+// Collect implements [prometheus.Collector].
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	v := c.s.sample()
+	for i := range c.entries {
+		e := &c.entries[i]
+		ch <- prometheus.MustNewConstMetric(e.desc, e.kind, e.get(v))
+	}
+}
+
+func (s *System) sample() *sample {
+	e, st := s.engine.Stats(), s.Store.Status()
+	v := &sample{
+		commits: float64(e.Commits), conflicts: float64(e.Conflicts),
+		metadataSyncs: float64(e.Syncs), metadataBytes: float64(e.DiskBytes),
+		missing: float64(len(s.Missing())),
+		stripes: float64(st.Counters.Stripes), blobs: float64(st.Counters.Blobs), bytes: float64(st.Counters.Bytes),
+		retries: float64(st.Counters.Retries), reconstructed: float64(st.Counters.Reconstructed),
+		corrupt: float64(st.Counters.Corrupt), refused: float64(st.Counters.Refused),
+		buffers: float64(st.BufferMemory + st.ReadMemory),
+		steward: s.Steward.Counters(),
+	}
+	for _, d := range s.disks {
+		n := d.Stats()
+		v.appends += float64(n.Appends)
+		v.diskSyncs += float64(n.Syncs)
+	}
+	return v
+}

@@ -1,0 +1,237 @@
+// Package single is the single-process shape: data directories become disks,
+// one of them holds the embedded metadata engine, and partitions and objects
+// stand on both.
+//
+// It decides what to do with each directory at start and never initialises
+// one that may have held data: a known disk that is missing, empty or not
+// mounted leaves the store degraded, and it says so. Until the metadata
+// engine's files are mirrored, the store does not start without the directory that
+// holds them.
+//
+// The package owns what it opens; Close releases it. Only cmd and
+// internal/testcluster may import it.
+package single
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/undercroft/undercroft/blobd"
+	"github.com/undercroft/undercroft/blobd/disk"
+	"github.com/undercroft/undercroft/internal/vfs"
+	"github.com/undercroft/undercroft/metadata"
+	"github.com/undercroft/undercroft/metadata/kv/pebble"
+	"github.com/undercroft/undercroft/objects"
+	"github.com/undercroft/undercroft/partition"
+	"github.com/undercroft/undercroft/steward"
+)
+
+// Options say what to open. Dirs and Now are required.
+type Options struct {
+	FS   vfs.FS // nil: the operating system's
+	Dirs []string
+	Now  func() time.Time
+
+	Region      string
+	InlineLimit int64            // see objects.Options
+	Scheme      partition.Scheme // zero: by the number of disks
+	Capacity    int64            // of a shard, in bytes; zero: the default
+	MinColumn   int              // zero: the default
+	// BufferMemory bounds the buffers of request bodies, in bytes; zero: the default.
+	BufferMemory int64
+	Disk         disk.Options    // Expect, Cluster, Now and Logger are set here
+	Engine       pebble.Options  // FS, Now and Logger are set here
+	Steward      steward.Options // Now and Logger are set here; a negative Interval leaves it at rest
+	Logger       *slog.Logger
+}
+
+// System is an open store.
+type System struct {
+	Objects *objects.Service
+	DB      *metadata.DB
+	Store   *partition.Store
+	Steward *steward.Steward // runs unless Options.Steward.Interval is negative
+
+	opts    Options
+	engine  *pebble.Engine
+	disks   []*disk.Disk
+	missing []Missing
+}
+
+// Missing is a disk of the inventory that is not in service.
+type Missing struct {
+	ID     string `json:"id"`
+	Path   string `json:"path"`
+	Reason string `json:"reason"`
+}
+
+// Open opens the store in the directories, or initialises a new one where all
+// of them are empty. Errors are one line that says what to do.
+func Open(ctx context.Context, o Options) (*System, error) {
+	if o.FS == nil {
+		o.FS = vfs.Default()
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &System{opts: o}
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(err, s.Close(ctx))
+	}
+	return s, nil
+}
+
+func (s *System) open(ctx context.Context) error {
+	dirs, err := survey(s.opts.FS, s.opts.Dirs)
+	if err != nil {
+		return err
+	}
+	s.warnSharedDevices()
+	member, err := dirs.prepare(s.opts.FS, s.opts.Now())
+	if err != nil {
+		return err
+	}
+	if err := s.openMetadata(dirs, member); err != nil { //nolint:contextcheck // opening the engine is not cut short
+		return err
+	}
+	known, err := s.takeInventory(ctx, dirs)
+	if err != nil {
+		return err
+	}
+	return s.openData(ctx, known)
+}
+
+// openMetadata opens the engine in the directory that the membership names, and
+// records that there is a state from now on.
+func (s *System) openMetadata(dirs *directories, m membership) (err error) {
+	home := dirs.byDisk(m.metadata())
+	path := s.opts.FS.PathJoin(home.path, metadataDir)
+	if m.Initialised {
+		if _, err := s.opts.FS.Stat(path); err != nil {
+			return metadataLost(home.path, path, err)
+		}
+	}
+	e := s.opts.Engine
+	e.FS, e.Logger, e.Now = s.opts.FS, s.opts.Logger, s.opts.Now
+	e.FreesSpace, e.MustExist = freesSpace, m.Initialised
+	s.engine, err = pebble.Open(path, e)
+	switch {
+	case errors.Is(err, pebble.ErrNotThere):
+		return metadataLost(home.path, path, err)
+	case errors.Is(err, syscall.EAGAIN): // what a lock that is held answers
+		return fmt.Errorf("%s is used by another process (%w): %w", home.path, vfs.ErrLocked, err)
+	case err != nil:
+		return fmt.Errorf("open the metadata in %s: %w", path, err)
+	}
+	s.DB, err = metadata.Open(s.engine, metadata.Options{Now: s.opts.Now})
+	if err != nil || m.Initialised {
+		return err
+	}
+	m.Initialised = true
+	return dirs.writeMembership(s.opts.FS, m)
+}
+
+// metadataLost is the error of a start without the state that there was.
+func metadataLost(home, path string, cause error) error {
+	return fmt.Errorf("%s holds the metadata but %s is gone (%w): restore it from a backup; "+
+		"it is not created again, because that would lose every object", home, path, cause)
+}
+
+// freesSpace names the transaction classes that go on when the disk of the
+// metadata is full.
+func freesSpace(class string) bool {
+	return slices.Contains([]string{"delete", "delete-bucket", "abort", "abandon", "collect", "open", "partition"}, class)
+}
+
+func (s *System) openData(ctx context.Context, known int) error {
+	disks := make([]blobd.Disk, len(s.disks))
+	for i, d := range s.disks {
+		disks[i] = d
+	}
+	store, err := partition.Open(ctx, s.DB, partition.Options{
+		Disks: disks, KnownDisks: known, Scheme: s.opts.Scheme, MinColumn: s.opts.MinColumn,
+		Capacity: s.opts.Capacity, BufferMemory: s.opts.BufferMemory,
+		Now: s.opts.Now, Logger: s.opts.Logger,
+	})
+	if err != nil {
+		return fmt.Errorf("open the partitions: %w", err)
+	}
+	s.Store = store
+	s.Objects = objects.New(s.DB, store, objects.Options{
+		Region: s.opts.Region, InlineLimit: s.opts.InlineLimit, Now: s.opts.Now, Logger: s.opts.Logger,
+	})
+	s.startSteward(ctx)
+	return nil
+}
+
+func (s *System) startSteward(ctx context.Context) {
+	o := s.opts.Steward
+	o.Now, o.Logger = s.opts.Now, s.opts.Logger
+	s.Steward = steward.New(s.DB, s.Store, o)
+	if o.Interval >= 0 {
+		s.Steward.Start(ctx)
+	}
+}
+
+// Missing lists the disks of the inventory that are not in service, and why.
+func (s *System) Missing() []Missing {
+	out := slices.Clone(s.missing)
+	for _, d := range s.disks {
+		if err := d.Failed(); err != nil {
+			out = append(out, Missing{ID: d.ID().String(), Path: d.Dir(), Reason: err.Error()})
+		}
+	}
+	return out
+}
+
+// Err answers why the store cannot serve, nil while it does: the metadata
+// engine has failed.
+func (s *System) Err() error { return s.engine.Err() }
+
+// Failed is closed when the metadata engine fails; the process should stop then.
+func (s *System) Failed() <-chan struct{} { return s.engine.Failed() }
+
+// Check walks the metadata and holds rows, references and counters against
+// each other. It writes each problem as a line, then a summary, and fails when
+// there were problems.
+func (s *System) Check(ctx context.Context, w io.Writer) error {
+	summary, err := metadata.Check(ctx, s.DB, func(p metadata.Problem) {
+		_, _ = fmt.Fprintln(w, p) // the count tells what a broken writer does not
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintln(w, summary); err != nil {
+		return err
+	}
+	if !summary.Clean() {
+		return fmt.Errorf("the check found %d problems", summary.Problems)
+	}
+	return nil
+}
+
+// Close drains writers and releases everything. It may be called on a store
+// that opened in part.
+func (s *System) Close(ctx context.Context) error {
+	var errs []error
+	if s.Steward != nil {
+		s.Steward.Close()
+	}
+	if s.Store != nil {
+		errs = append(errs, s.Store.Close(ctx))
+	}
+	if s.engine != nil {
+		errs = append(errs, s.engine.Close())
+	}
+	for _, d := range s.disks {
+		errs = append(errs, d.Close())
+	}
+	s.Store, s.engine, s.disks = nil, nil, nil
+	return errors.Join(errs...)
+}

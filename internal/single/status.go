@@ -1,0 +1,127 @@
+package single
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/undercroft/undercroft/blobd/disk"
+)
+
+// Status describes a store to an administrator.
+type Status struct {
+	Cluster    string            `json:"cluster"`
+	Healthy    bool              `json:"healthy"`
+	Scheme     string            `json:"scheme"`          // for all known disks
+	InUse      string            `json:"scheme_in_use"`   // for those in service
+	Missing    []Missing         `json:"missing_disks"`   // known and not in service
+	Disks      []DiskStatus      `json:"disks"`           // attached
+	Partitions []PartitionStatus `json:"open_partitions"` // not sealed
+	Buffers    int64             `json:"buffer_bytes"`
+}
+
+// DiskStatus describes an attached disk.
+type DiskStatus struct {
+	ID      string `json:"id"`
+	Path    string `json:"path"`
+	Problem string `json:"problem,omitempty"`
+	Total   uint64 `json:"total_bytes"`
+	Free    uint64 `json:"free_bytes"`
+}
+
+// PartitionStatus describes a partition that is not sealed.
+type PartitionStatus struct {
+	ID       string `json:"id"`
+	Scheme   string `json:"scheme"`
+	Open     bool   `json:"open"`
+	Used     int64  `json:"used_bytes"` // of each shard
+	Capacity int64  `json:"capacity_bytes"`
+}
+
+// Status reports the health of the store. Healthy is said only when every
+// known disk is in service.
+func (s *System) Status(ctx context.Context) (Status, error) {
+	st := s.Store.Status()
+	out := Status{
+		Cluster: fmt.Sprintf("%x", s.DB.ClusterID()),
+		Scheme:  schemeText(st.Wanted.K, st.Wanted.M), InUse: schemeText(st.InUse.K, st.InUse.M),
+		Missing: s.Missing(), Buffers: st.BufferMemory + st.ReadMemory,
+	}
+	out.Healthy = len(out.Missing) == 0 && !st.Degraded && s.Err() == nil
+	for _, d := range s.disks {
+		out.Disks = append(out.Disks, diskStatus(ctx, d))
+	}
+	for _, p := range st.Partitions {
+		out.Partitions = append(out.Partitions, PartitionStatus{
+			ID: fmt.Sprintf("%016x", uint64(p.ID)), Scheme: schemeText(p.Scheme.K, p.Scheme.M),
+			Open: p.Open, Used: p.Used, Capacity: p.Capacity,
+		})
+	}
+	return out, nil
+}
+
+func schemeText(k, m int) string { return fmt.Sprintf("%d+%d", k, m) }
+
+func diskStatus(ctx context.Context, d *disk.Disk) DiskStatus {
+	out := DiskStatus{ID: d.ID().String(), Path: d.Dir()}
+	if err := d.Failed(); err != nil {
+		out.Problem = err.Error()
+	}
+	if u, err := d.Usage(ctx); err == nil {
+		out.Total, out.Free = u.Total, u.Free
+	} else if out.Problem == "" {
+		out.Problem = err.Error()
+	}
+	return out
+}
+
+// Ready answers why the store should get no requests, nil when it serves.
+func (s *System) Ready(context.Context) error { return s.Err() }
+
+// Writable answers why the store takes no data, nil when it does.
+func (s *System) Writable(context.Context) error {
+	st := s.Store.Status()
+	if st.InUse.K > 0 {
+		return nil
+	}
+	var why []string
+	for _, m := range s.Missing() {
+		why = append(why, m.Path+": "+m.Reason)
+	}
+	return fmt.Errorf("too few disks are in service (%s)", strings.Join(why, "; "))
+}
+
+// Directories are the data directories in service.
+func (s *System) Directories() []string {
+	out := make([]string, 0, len(s.disks))
+	for _, d := range s.disks {
+		out = append(out, d.Dir())
+	}
+	return out
+}
+
+// CheckOffline checks the metadata of a stopped store, without opening its
+// partitions.
+func CheckOffline(ctx context.Context, o Options, w io.Writer) error {
+	dirs, err := survey(o.FS, o.Dirs)
+	if err != nil {
+		return err
+	}
+	m, found, err := dirs.readMembership(o.FS)
+	if err != nil {
+		return err
+	}
+	if !found || !m.Initialised {
+		return fmt.Errorf("there is no store in %s", strings.Join(o.Dirs, ", "))
+	}
+	if dirs.byDisk(m.metadata()) == nil {
+		return dirs.metadataMissing(m)
+	}
+	s := &System{opts: o}
+	defer func() { _ = s.Close(ctx) }()             // nothing was written
+	if err := s.openMetadata(dirs, m); err != nil { //nolint:contextcheck // opening the engine is not cut short
+		return err
+	}
+	return s.Check(ctx, w)
+}

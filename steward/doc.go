@@ -1,0 +1,51 @@
+// Package steward frees, in the background, what nothing refers to any more.
+//
+// Deletes, overwrites, aborts and crashes leave rows and stripes behind; the
+// steward's jobs take them away: collect frees data ids, manifests and uploads
+// that a row G names, intents ends writes that nobody finished, seal turns
+// full partitions into sealed ones, reclaim drops sealed partitions without
+// references and punches the dead stripes of the others. A [Job] does a bounded
+// piece of work in one Step and keeps nothing but a hint of where to go on: a
+// crash between any two transactions loses nothing and leaves nothing that a
+// later Step does not find.
+//
+// # Why nothing that is alive is freed
+//
+// An id is owned by its home, or by rows K. A home that gives up writes the
+// marker K id 0x00 in the transaction that clears it, and a home that is gone
+// never comes back. An owner is added only by a transaction that reads,
+// serializably, a row that owns the id at that moment, and writes a row K (Pin).
+// The collector reads all rows K of the id serializably and acts when the
+// marker is the only one. Let C be that transaction and P one that pins the id.
+// If P commits before C, then C sees its row K, or conflicts with it. If P
+// commits after C, then the row that P read owned the id after C, though
+// C saw that nothing did: the row was cleared before C, and P, which read it
+// serializably, conflicts. So from C on, nobody owns the id, and nobody will:
+// what is freed after C in other transactions needs no second look at owners,
+// and takes one all the same. The same holds for the slices of a manifest, which
+// are owned while the manifest is: each is given up in the transaction that
+// deletes its row Y, so it is given up once.
+//
+// The trigger G is written again by whoever releases, and read serializably here:
+// clearing it never hides a release that C did not see.
+//
+// A write under an intent publishes in a transaction that requires the intent. The
+// steward deletes the intent and gives up the data in one transaction: the
+// publication has committed before, and then there is no intent, or it fails.
+// What a slow writer adds to the id requires the intent too, so the id is
+// complete when the collector meets it. Age chooses when to look at an intent, or
+// at garbage; it never decides.
+//
+// A stripe that has no row R in a sealed partition gets none any more, since
+// publishing requires a partition that is open or closing: its space is free
+// by state. A partition is dropped in a transaction that reads its range R
+// serializably and finds it empty, before any of its files goes.
+//
+// A reader that is under way in data that is freed meets frames that do not
+// verify, or no shard at all: it gets an error, or the right bytes, never
+// others. Garbage rests for a while (Options.Grace) so that this is rare.
+//
+// Clearing tokens of requests is no job yet, because nothing writes them.
+//
+// Only internal/single and cmd may import it.
+package steward

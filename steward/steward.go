@@ -1,0 +1,191 @@
+package steward
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/undercroft/undercroft/metadata"
+	"github.com/undercroft/undercroft/partition"
+)
+
+// Job is one kind of background work.
+type Job interface {
+	Name() string
+	// Step does a bounded piece of work. It may be called again after an error.
+	// One goroutine calls it at a time.
+	Step(ctx context.Context) (Progress, error)
+}
+
+// Progress is what a Step did.
+type Progress struct {
+	Done int  // things freed, ended or sealed
+	More bool // there may be more to do at once
+}
+
+// Options configure a Steward. Zero values are usable defaults.
+type Options struct {
+	// Interval is how long a job rests when it found nothing to do; 0 is 10 s.
+	Interval time.Duration
+	// Grace is how long garbage rests before it is looked at, so that readers
+	// under way may end; 0 is 5 min, negative is not at all. Disks that are short
+	// of space cut it short.
+	Grace time.Duration
+	// IntentAge is the age at which an unfinished write is looked at; 0 is 24 h,
+	// negative is at once.
+	IntentAge time.Duration
+	// SweepAfter is how long dead space in a sealed partition may wait when it
+	// is too little for a sweep of its own; 0 is 1 h, negative is not at all.
+	SweepAfter time.Duration
+	Now        func() time.Time // nil: the clock of the metadata
+	Logger     *slog.Logger
+}
+
+func (o *Options) defaults(db *metadata.DB) {
+	o.Interval = orDefault(o.Interval, 10*time.Second)
+	o.Grace = orDefault(o.Grace, 5*time.Minute)
+	o.IntentAge = orDefault(o.IntentAge, 24*time.Hour)
+	o.SweepAfter = orDefault(o.SweepAfter, time.Hour)
+	if o.Now == nil {
+		o.Now = db.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+func orDefault(d, fallback time.Duration) time.Duration {
+	if d == 0 {
+		return fallback
+	}
+	return max(d, 0)
+}
+
+// Counters are totals since the Steward was made.
+type Counters struct {
+	Steps, Errors int64 // of all jobs
+
+	Collected int64 // data ids, manifests and uploads freed
+	Kept      int64 // looked at and still owned
+	Extents   int64 // freed
+	Bytes     int64 // of objects, freed from partitions
+	Parts     int64 // of uploads, freed
+	Intents   int64 // ended
+
+	Retired int64 // open partitions given up because disks were short of space
+	Sealed  int64 // partitions
+	Dropped int64 // partitions
+	Sweeps  int64 // of partitions, complete
+	Punched int64 // bytes that disks got back of partitions that stay
+}
+
+type counters struct {
+	steps, errors                                   atomic.Int64
+	collected, kept, extents, bytes, parts, intents atomic.Int64
+	retired, sealed, dropped, sweeps, punched       atomic.Int64
+}
+
+// Steward runs the jobs. It is safe for concurrent use.
+type Steward struct {
+	opts  Options
+	stats counters
+	loops []*loop
+
+	mu     sync.Mutex // guards what follows
+	cancel context.CancelFunc
+	closed bool
+	work   sync.WaitGroup
+}
+
+// New returns a Steward over a store, at rest. It owns neither argument; store must
+// stay open until Close has returned.
+func New(db *metadata.DB, store *partition.Store, o Options) *Steward {
+	o.defaults(db)
+	s := &Steward{opts: o}
+	base := base{db: db, store: store, opts: &s.opts, stats: &s.stats}
+	for _, job := range []Job{
+		&collect{base: base, batch: collectBatch}, &intents{base: base},
+		&seal{base: base}, &reclaim{base: base, swept: map[metadata.PartitionID]swept{}},
+	} {
+		s.loops = append(s.loops, newLoop(s, job))
+	}
+	return s
+}
+
+// base is what every job works with.
+type base struct {
+	db    *metadata.DB
+	store *partition.Store
+	opts  *Options
+	stats *counters
+}
+
+// Start runs the jobs until Close. It does nothing the second time.
+func (s *Steward) Start(ctx context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.cancel != nil {
+		return
+	}
+	ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	for _, l := range s.loops {
+		s.work.Go(func() { l.run(ctx) })
+	}
+}
+
+// Close stops the jobs and waits for the steps under way. It may be called
+// repeatedly, and on a Steward that was never started.
+func (s *Steward) Close() {
+	s.mu.Lock()
+	s.closed = true
+	if s.cancel != nil {
+		s.cancel()
+	}
+	s.mu.Unlock()
+	s.work.Wait()
+}
+
+// Jobs are the jobs, in the order in which one makes work for the next.
+func (s *Steward) Jobs() []Job {
+	out := make([]Job, len(s.loops))
+	for i, l := range s.loops {
+		out[i] = l
+	}
+	return out
+}
+
+// Drain runs every job until none finds anything to do, and returns how much
+// they did. It may be called beside running jobs.
+func (s *Steward) Drain(ctx context.Context) (int, error) {
+	total := 0
+	for {
+		done := 0
+		var errs []error
+		for _, l := range s.loops {
+			n, err := l.drain(ctx)
+			done += n
+			if err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", l.Name(), err))
+			}
+		}
+		total += done
+		if err := errors.Join(errs...); err != nil || done == 0 {
+			return total, err
+		}
+	}
+}
+
+// Counters reports totals.
+func (s *Steward) Counters() Counters {
+	c := &s.stats
+	return Counters{
+		Steps: c.steps.Load(), Errors: c.errors.Load(), Collected: c.collected.Load(), Kept: c.kept.Load(),
+		Extents: c.extents.Load(), Bytes: c.bytes.Load(), Parts: c.parts.Load(), Intents: c.intents.Load(),
+		Retired: c.retired.Load(), Sealed: c.sealed.Load(), Dropped: c.dropped.Load(),
+		Sweeps: c.sweeps.Load(), Punched: c.punched.Load(),
+	}
+}
