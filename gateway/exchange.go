@@ -1,0 +1,131 @@
+package gateway
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/undercroft/undercroft/iam"
+	"github.com/undercroft/undercroft/s3"
+	"github.com/undercroft/undercroft/sigv4"
+)
+
+// exchange is one request on its way and the response to it. It belongs to one
+// goroutine.
+type exchange struct {
+	w http.ResponseWriter
+	r *http.Request
+
+	requestID string
+	started   time.Time
+
+	scope  Scope
+	op     *Operation // nil until the request is routed
+	bucket s3.BucketName
+	key    s3.Key
+	query  url.Values
+
+	caller *iam.Identity // nil for an anonymous caller
+	auth   *sigv4.Result
+
+	status int   // of the response; 0 until it has begun
+	sent   int64 // bytes of the response's body
+	taken  int64 // bytes read of the request's body
+	cut    bool  // the response ended before its declared length
+	err    error // what the request was answered with, for the log
+
+	// values backs the response's headers, so that each costs no allocation.
+	values [20]string
+	used   int
+}
+
+// set sets a response header. The name is in canonical form, or in the form
+// in which it shall be sent.
+func (x *exchange) set(name, value string) {
+	if x.used == len(x.values) {
+		x.w.Header()[name] = []string{value}
+		return
+	}
+	x.values[x.used] = value
+	x.used++
+	x.w.Header()[name] = x.values[x.used-1 : x.used : x.used]
+}
+
+// setOptional sets a response header unless the value is empty.
+func (x *exchange) setOptional(name, value string) {
+	if value != "" {
+		x.set(name, value)
+	}
+}
+
+func (x *exchange) setInt(name string, value int64) {
+	x.set(name, strconv.FormatInt(value, 10))
+}
+
+// header returns the first value of a request header in canonical form.
+func (x *exchange) header(name string) string {
+	if v := x.r.Header[name]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+// param returns the first value of a query parameter.
+func (x *exchange) param(name string) string {
+	if v := x.query[name]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+// begin sends the status and the headers set so far.
+func (x *exchange) begin(status int) {
+	x.status = status
+	x.w.WriteHeader(status)
+}
+
+// finish answers without a body.
+func (x *exchange) finish(status int) error {
+	if status != http.StatusNoContent && status != http.StatusNotModified {
+		x.set(s3.HeaderContentLength, "0")
+	}
+	x.begin(status)
+	return nil
+}
+
+// document answers with an XML document.
+func (x *exchange) document(status int, doc []byte) error {
+	x.set(s3.HeaderContentType, "application/xml")
+	x.setInt(s3.HeaderContentLength, int64(len(doc)))
+	x.begin(status)
+	_, err := x.Write(doc)
+	return err
+}
+
+// Write implements io.Writer for the response's body.
+func (x *exchange) Write(p []byte) (int, error) {
+	n, err := x.w.Write(p)
+	x.sent += int64(n)
+	return n, err
+}
+
+// version returns the version that the request names.
+func (x *exchange) version() s3.VersionID { return s3.VersionID(x.param("versionId")) }
+
+// ownerID is the owner of what the caller writes.
+func (x *exchange) ownerID() s3.OwnerID {
+	if x.caller == nil {
+		return ""
+	}
+	return s3.OwnerID(x.caller.CanonicalID)
+}
+
+// owner shows an owner. Names are known of the caller alone.
+func (x *exchange) owner(id s3.OwnerID) s3.Owner {
+	o := s3.Owner{ID: id}
+	if x.caller != nil && id == x.ownerID() {
+		o.DisplayName = x.caller.DisplayName
+	}
+	return o
+}

@@ -1,0 +1,90 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+
+	"github.com/undercroft/undercroft/s3"
+)
+
+// panicError is a panic of a handler.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+// Error implements error.
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.value, e.stack) }
+
+// statusClientGone is what logs and metrics show for a client that left. It is
+// never sent.
+const statusClientGone = 499
+
+// maxUnreadBody is how much of a refused request's body is worth reading to
+// keep the connection.
+const maxUnreadBody = 64 << 10
+
+// fail answers with the exchange's error. When the response has begun, all
+// that is left is to cut it off.
+func (g *Gateway) fail(x *exchange) {
+	if x.status != 0 {
+		x.cut = true
+		return
+	}
+	if errors.Is(x.err, context.Canceled) && x.r.Context().Err() != nil {
+		x.status = statusClientGone
+		x.cut = true
+		return
+	}
+	if method, ok := errors.AsType[*methodError](x.err); ok {
+		x.set("Allow", method.allow)
+	}
+	x.closeUnread()
+	e := answerOf(x.err)
+	if e.Status == http.StatusNotModified {
+		x.begin(e.Status)
+		return
+	}
+	x.set(s3.HeaderContentType, "application/xml")
+	if x.r.Method == http.MethodHead {
+		x.begin(e.Status)
+		return
+	}
+	doc := e.AppendXML(nil, x.r.URL.Path, x.requestID, g.o.HostID)
+	x.setInt(s3.HeaderContentLength, int64(len(doc)))
+	x.begin(e.Status)
+	if _, err := x.Write(doc); err != nil {
+		x.cut = true
+	}
+}
+
+// closeUnread ends the connection after the answer when much of the request's
+// body is still to come, which nobody will read, or when the client waits for
+// 100 Continue: it may never send the body, and net/http would wait for it.
+func (x *exchange) closeUnread() {
+	left := x.r.ContentLength
+	waits := x.taken == 0 && left != 0 && x.header("Expect") != ""
+	if waits || left < 0 || left-x.taken > maxUnreadBody {
+		x.set("Connection", "close")
+	}
+}
+
+// answerOf returns what the client is told of an error.
+func answerOf(err error) *s3.Error {
+	if e, ok := errors.AsType[*s3.Error](err); ok {
+		return e
+	}
+	tooLarge, ok := errors.AsType[*http.MaxBytesError](err)
+	switch {
+	case ok:
+		return s3.NewError(s3.MaxMessageLengthExceeded).WithInt("MaxMessageLengthBytes", tooLarge.Limit)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return s3.NewError(s3.RequestTimeout).Because(err)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return s3.NewError(s3.ServiceUnavailable).Because(err)
+	}
+	return s3.NewError(s3.InternalError).Because(err)
+}

@@ -1,0 +1,192 @@
+package gateway
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/undercroft/undercroft/iam"
+	"github.com/undercroft/undercroft/objects"
+	"github.com/undercroft/undercroft/s3"
+	"github.com/undercroft/undercroft/sigv4"
+)
+
+// Authenticator verifies signatures; [sigv4.Verifier] is one.
+type Authenticator interface {
+	Verify(r *http.Request) (*sigv4.Result, error)
+}
+
+// Options configure a Gateway. Objects, Authenticator, Keyring and Now are
+// required; the other zero values are usable defaults.
+type Options struct {
+	Objects       objects.API
+	Authenticator Authenticator
+	Keyring       iam.Keyring
+	Now           func() time.Time
+	// Region is what buckets are in; empty for us-east-1.
+	Region string
+	// Domains are the parent domains of virtual-host style requests, such as
+	// s3.example.test for bucket.s3.example.test. Path style always works.
+	Domains []string
+	// HostID is sent as x-amz-id-2.
+	HostID string
+	// NewRequestID makes the id of a request; nil for random ones.
+	NewRequestID func() string
+	// Logger gets failures of the server, and with AccessLog every request; a
+	// request is else logged at debug level. Nil is silent.
+	Logger    *slog.Logger
+	AccessLog bool
+	// Metrics registers the gateway's collectors; nil for none.
+	Metrics prometheus.Registerer
+	// MaxRequests bounds the requests in progress: more get 503 SlowDown. 0 is 4096.
+	MaxRequests int
+}
+
+func (o *Options) defaults() {
+	if o.Region == "" {
+		o.Region = "us-east-1"
+	}
+	if o.NewRequestID == nil {
+		o.NewRequestID = randomID
+	}
+	if o.HostID == "" {
+		o.HostID = "undercroft"
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.MaxRequests == 0 {
+		o.MaxRequests = 4096
+	}
+}
+
+func (o *Options) validate() error {
+	if o.Objects == nil || o.Authenticator == nil || o.Keyring == nil || o.Now == nil {
+		return errors.New("gateway: Objects, Authenticator, Keyring and Now are required")
+	}
+	return nil
+}
+
+// Gateway is the S3 endpoint, an [http.Handler]. It sets no deadlines: whoever
+// serves it ends connections that stand still, and a read deadline that passes
+// is answered with RequestTimeout. It is safe for concurrent use
+// and owns nothing of what its options name.
+type Gateway struct {
+	o        Options
+	router   *router
+	metrics  *metrics
+	headers  map[string]headerRule
+	steps    []func(*exchange) error
+	buffers  sync.Pool // of *[]byte, for documents
+	inFlight atomic.Int64
+}
+
+var _ http.Handler = (*Gateway)(nil)
+
+// New returns a gateway, or an error when an option is missing or its metrics
+// are registered already.
+func New(o Options) (*Gateway, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	o.defaults()
+	ops := Operations()
+	m, err := newMetrics(o.Metrics, ops)
+	if err != nil {
+		return nil, err
+	}
+	g := &Gateway{
+		o:       o,
+		router:  newRouter(o.Domains, newTable(ops)),
+		metrics: m,
+		headers: headerRules(),
+	}
+	g.steps = []func(*exchange) error{
+		g.admit,
+		g.router.route,
+		g.refuseHeaders,
+		g.authenticate,
+		g.authorize,
+		g.checkBucketOwner,
+		func(x *exchange) error { return x.op.handle(g, x) },
+	}
+	return g, nil
+}
+
+// ServeHTTP implements [http.Handler].
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	continueEmpty(w, r)
+	x := &exchange{w: w, r: r, started: g.o.Now(), requestID: g.o.NewRequestID()}
+	x.set(s3.HeaderRequestID, x.requestID)
+	x.set(s3.HeaderHostID, g.o.HostID)
+	x.set("Server", "Undercroft")
+	g.inFlight.Add(1)
+	defer g.inFlight.Add(-1)
+	x.err = g.run(x)
+	if x.err != nil {
+		g.fail(x)
+	}
+	g.observe(x) //nolint:contextcheck // the exchange has the request, and with it the context
+	if x.cut {
+		panic(http.ErrAbortHandler) // the client must not take the answer for a whole one
+	}
+}
+
+// continueEmpty answers Expect: 100-continue of a request that declares no body.
+// net/http does so only when a body is read; botocore sends the header with
+// empty bodies too and then loses track of the connection's answers.
+func continueEmpty(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength == 0 && strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
+		w.WriteHeader(http.StatusContinue)
+	}
+}
+
+// run takes the request through the steps, up to the first error. A panic is
+// an error too.
+func (g *Gateway) run(x *exchange) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &panicError{value: p, stack: debug.Stack()}
+		}
+	}()
+	for _, step := range g.steps {
+		if err := step(x); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// admit refuses early what would only wait.
+func (g *Gateway) admit(*exchange) error {
+	if g.inFlight.Load() > int64(g.o.MaxRequests) {
+		return s3.NewError(s3.SlowDown)
+	}
+	return nil
+}
+
+// withDocument calls build with an empty buffer of the pool and answers with
+// what it returns.
+func (g *Gateway) withDocument(x *exchange, build func([]byte) []byte) error {
+	p, ok := g.buffers.Get().(*[]byte)
+	if !ok {
+		p = new([]byte)
+	}
+	doc := build((*p)[:0])
+	err := x.document(http.StatusOK, doc)
+	if cap(doc) <= maxPooledDocument {
+		*p = doc
+		g.buffers.Put(p)
+	}
+	return err
+}
+
+// maxPooledDocument is the largest buffer that is kept for later.
+const maxPooledDocument = 1 << 20

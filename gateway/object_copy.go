@@ -1,0 +1,108 @@
+package gateway
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/undercroft/undercroft/checksum"
+	"github.com/undercroft/undercroft/objects"
+	"github.com/undercroft/undercroft/s3"
+)
+
+// copyObject answers CopyObject.
+func (g *Gateway) copyObject(x *exchange) error {
+	in, err := g.copyInput(x)
+	if err != nil {
+		return err
+	}
+	out, err := g.o.Objects.CopyObject(x.r.Context(), in)
+	if err != nil {
+		return err
+	}
+	o := &out.Object
+	res := s3.CopyResult{LastModified: o.Modified, ETag: o.ETag}
+	res.Checksums, res.ChecksumType = checksums(o.Checksums)
+	x.showVersion(o)
+	if out.SourceVersioned {
+		x.set(s3.HeaderCopySourceVersionID, string(out.SourceVersionID))
+	}
+	return g.withDocument(x, res.AppendObjectXML)
+}
+
+func (g *Gateway) copyInput(x *exchange) (in objects.CopyObjectInput, err error) {
+	in = objects.CopyObjectInput{Bucket: x.bucket, Key: x.key, Owner: x.ownerID()}
+	if in.Source, err = g.copySource(x); err != nil {
+		return in, err
+	}
+	if in.Checksum, err = x.checksumAlgorithm(); err != nil {
+		return in, err
+	}
+	directive, err := s3.ParseDirective(s3.HeaderMetadataDirective, x.header(s3.HeaderMetadataDirective))
+	if err != nil {
+		return in, err
+	}
+	if in.Replace = directive == s3.DirectiveReplace; in.Replace {
+		if in.Attributes, err = x.attributes(); err != nil {
+			return in, err
+		}
+	}
+	in.Precondition, err = x.writePrecondition()
+	if err != nil {
+		return in, err
+	}
+	if !in.Replace && in.Checksum == 0 && in.Source.VersionID == "" &&
+		in.Source.Bucket == in.Bucket && in.Source.Key == in.Key {
+		return in, invalidRequest("This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.")
+	}
+	return in, nil
+}
+
+// copySource finds the source of a copy and asks whether the caller may read it.
+func (g *Gateway) copySource(x *exchange) (objects.CopySource, error) {
+	src, err := s3.ParseCopySource(x.header(s3.HeaderCopySource))
+	if err != nil {
+		return objects.CopySource{}, err
+	}
+	action := "s3:GetObject"
+	if src.Version != "" {
+		action = "s3:GetObjectVersion"
+	}
+	if err := x.allow(action, src.Bucket, src.Key); err != nil {
+		return objects.CopySource{}, err
+	}
+	if err := g.requireOwner(x, s3.HeaderExpectedSourceOwner, src.Bucket); err != nil {
+		return objects.CopySource{}, err
+	}
+	return objects.CopySource{
+		Bucket: src.Bucket, Key: src.Key, VersionID: src.Version, Precondition: x.copyPrecondition(),
+	}, nil
+}
+
+// copyPrecondition returns the precondition on the source, nil for none.
+func (x *exchange) copyPrecondition() objects.Precondition {
+	c := s3.Conditions{
+		IfMatch:           x.header(s3.HeaderCopySourceIfMatch),
+		IfNoneMatch:       x.header(s3.HeaderCopySourceIfNoneMatch),
+		IfModifiedSince:   x.date(s3.HeaderCopySourceIfModified),
+		IfUnmodifiedSince: x.date(s3.HeaderCopySourceIfUnmod),
+	}
+	if !c.Any() {
+		return nil
+	}
+	return func(tag s3.ETag, modified time.Time) error { return c.CheckCopySource(tag, modified) }
+}
+
+// checksumAlgorithm returns what x-amz-checksum-algorithm asks for, zero for none.
+func (x *exchange) checksumAlgorithm() (checksum.Algorithm, error) {
+	// boto3 sends the name of CreateMultipartUpload's and CopyObject's
+	// algorithm under the SDK's own header too.
+	name := cmp.Or(x.header(s3.HeaderChecksumAlgorithm), x.header(s3.HeaderSDKChecksumAlgorithm))
+	if name == "" {
+		return 0, nil
+	}
+	a, ok := checksum.Parse(name)
+	if !ok {
+		return 0, invalidRequest("Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, MD5, SHA1, SHA256, SHA512]")
+	}
+	return a, nil
+}

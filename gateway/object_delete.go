@@ -1,0 +1,28 @@
+package gateway
+
+import (
+	"net/http"
+
+	"github.com/undercroft/undercroft/objects"
+	"github.com/undercroft/undercroft/s3"
+)
+
+// deleteObject answers DeleteObject. What is not there is deleted already.
+func (g *Gateway) deleteObject(x *exchange) error {
+	precondition, err := deletePrecondition(x.header(s3.HeaderIfMatch),
+		x.header("X-Amz-If-Match-Last-Modified-Time"), x.header("X-Amz-If-Match-Size"))
+	if err != nil {
+		return err
+	}
+	out, err := g.o.Objects.DeleteObject(x.r.Context(), objects.DeleteObjectInput{
+		Bucket: x.bucket, Key: x.key, VersionID: x.version(), Precondition: precondition,
+	})
+	if err != nil {
+		return err
+	}
+	x.setOptional(s3.HeaderVersionID, string(out.VersionID))
+	if out.DeleteMarker {
+		x.set(s3.HeaderDeleteMarker, "true")
+	}
+	return x.finish(http.StatusNoContent)
+}

@@ -1,0 +1,35 @@
+package gateway
+
+import (
+	"net/http"
+
+	"github.com/undercroft/undercroft/objects"
+	"github.com/undercroft/undercroft/s3"
+)
+
+// putObject answers PutObject.
+func (g *Gateway) putObject(x *exchange) error {
+	attributes, err := x.attributes()
+	if err != nil {
+		return err
+	}
+	precondition, err := x.writePrecondition()
+	if err != nil {
+		return err
+	}
+	body, err := x.openUpload()
+	if err != nil {
+		return err
+	}
+	o, err := g.o.Objects.PutObject(x.r.Context(), objects.PutObjectInput{
+		Bucket: x.bucket, Key: x.key, Owner: x.ownerID(),
+		Body: body, Attributes: attributes, Precondition: precondition,
+	})
+	if err != nil {
+		return err
+	}
+	x.set(s3.HeaderETag, o.ETag.Quoted())
+	x.showChecksums(o.Checksums)
+	x.showVersion(&o)
+	return x.finish(http.StatusOK)
+}
