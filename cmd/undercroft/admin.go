@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/undercroft/undercroft/admin"
+	"github.com/undercroft/undercroft/internal/config"
+	"github.com/undercroft/undercroft/internal/observability"
+)
+
+const adminUsageText = `Ask a running server, or check the directories of a stopped one.
+
+Usage: undercroft admin COMMAND [FLAGS]
+
+Commands
+  status    print what the server says of itself, as JSON
+  check     go through the whole state and report what does not fit
+
+Flags
+  --admin URL
+      The admin listener of the server. Default http://127.0.0.1:9001.
+  --data DIR
+      check only: look at these directories instead, while no server uses them; repeat
+      it, or write /mnt/d{1...6}. Nothing is changed.
+
+Exit codes: 0 all is well, 1 the check found something or could not run, 2 bad usage.
+
+Examples
+  undercroft admin status
+  undercroft admin check --admin http://10.0.0.5:9001
+  undercroft admin check --data '/mnt/d{1...6}'
+`
+
+// adminFlags are the flags of the admin commands.
+type adminFlags struct {
+	url  string
+	data []string
+}
+
+// adminCommand is `undercroft admin`.
+func adminCommand(ctx context.Context, p process, args []string) error {
+	if len(args) == 0 {
+		return fmt.Errorf("%w: undercroft admin COMMAND; the commands are status and check", errUsage)
+	}
+	command := args[0]
+	switch command {
+	case "help", "-h", "-help", "--help":
+		return write(p.stdout, adminUsageText)
+	case "status", "check":
+	default:
+		return fmt.Errorf("%w: unknown admin command %q; the commands are status and check", errUsage, command)
+	}
+	flags, err := parseAdminFlags(args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		return write(p.stdout, adminUsageText)
+	}
+	if err != nil {
+		return err
+	}
+	if len(flags.data) > 0 {
+		if command != "check" {
+			return fmt.Errorf("%w: --data is only for check", errUsage)
+		}
+		return checkOffline(ctx, p, flags.data)
+	}
+	client, err := admin.NewClient(flags.url)
+	if err != nil {
+		return fmt.Errorf("%w: --admin: %w", errUsage, err)
+	}
+	if command == "status" {
+		return client.Status(ctx, p.stdout) // it names the request
+	}
+	return client.Check(ctx, p.stdout) // it names the request
+}
+
+func parseAdminFlags(args []string) (adminFlags, error) {
+	set := flag.NewFlagSet("admin", flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	var flags adminFlags
+	set.StringVar(&flags.url, "admin", "http://127.0.0.1:9001", "")
+	set.Func("data", "", func(s string) error { flags.data = append(flags.data, "--data="+s); return nil })
+	if err := set.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return adminFlags{}, flag.ErrHelp
+	} else if err != nil {
+		return adminFlags{}, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	if set.NArg() > 0 {
+		return adminFlags{}, fmt.Errorf("%w: %q is not expected", errUsage, set.Arg(0))
+	}
+	return flags, nil
+}
+
+// checkOffline checks the directories of a stopped server.
+func checkOffline(ctx context.Context, p process, data []string) error {
+	cfg, err := config.Load(config.Sources{Args: data})
+	if err != nil {
+		return err // it is one complete line already
+	}
+	checker := assembleOffline(cfg, parts{
+		logger: observability.NewLogger(p.stderr, slog.LevelWarn, observability.Text),
+		now:    p.now,
+	})
+	if err := checker.Check(ctx, p.stdout); err != nil {
+		return fmt.Errorf("%w: %w", admin.ErrCheckFailed, err)
+	}
+	return nil
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/undercroft/undercroft/admin"
+	"github.com/undercroft/undercroft/gateway"
+	"github.com/undercroft/undercroft/iam"
+	"github.com/undercroft/undercroft/internal/config"
+	"github.com/undercroft/undercroft/internal/observability"
+	"github.com/undercroft/undercroft/internal/single"
+	"github.com/undercroft/undercroft/internal/vfs"
+	"github.com/undercroft/undercroft/partition"
+	"github.com/undercroft/undercroft/sigv4"
+)
+
+// system is a running store, as the server around it sees it.
+type system struct {
+	// S3 answers the clients. It is done with a request when it returns.
+	S3 http.Handler
+	// Conditions say what must hold for the system to be ready.
+	Conditions []admin.Condition
+	// Status describes the system for administrators; it encodes to JSON.
+	Status func(ctx context.Context) (any, error)
+	// Checker goes through the whole state while the system runs.
+	Checker admin.Checker
+	// Directories are the data directories that are open and ours. One that is
+	// missing, or is empty where data used to be, is not among them, and
+	// nothing is written into it.
+	Directories []string
+	// Failed is closed when the system cannot serve any more and the process
+	// should stop; Err says why. A nil channel never fails.
+	Failed <-chan struct{}
+	Err    func() error
+	// Close ends the background work and closes everything, durably. It is
+	// called once, when no request is in S3 any more.
+	Close func(ctx context.Context) error
+}
+
+// parts is what assemble is given besides the configuration.
+type parts struct {
+	logger     *slog.Logger
+	registry   *prometheus.Registry
+	keyring    iam.Keyring
+	requestIDs *observability.RequestIDs
+	now        func() time.Time
+	random     io.Reader
+}
+
+// assembler opens the data directories and returns a system that can serve.
+// When ctx ends while it works it gives up. A failed call leaves nothing open.
+type assembler func(ctx context.Context, cfg config.Config, p parts) (*system, error)
+
+// Heights below which columns of a stripe are not split further, so that a
+// read of up to that size is one read from one disk.
+const (
+	minColumnHDD = 512 << 10
+	minColumnSSD = 128 << 10
+)
+
+// assemble joins gateway, objects, partitions, disks and metadata.
+func assemble(ctx context.Context, cfg config.Config, p parts) (*system, error) {
+	store, err := single.Open(ctx, storeOptions(cfg, p))
+	if err != nil {
+		return nil, err
+	}
+	handler, err := assembleGateway(cfg, p, store)
+	if err == nil {
+		err = p.registry.Register(store.Collector())
+	}
+	if err != nil {
+		return nil, errors.Join(err, store.Close(ctx))
+	}
+	return &system{
+		S3: handler,
+		Conditions: []admin.Condition{
+			{Name: "metadata", Check: store.Ready},
+			{Name: "disks", Check: store.Writable},
+		},
+		Status:      func(ctx context.Context) (any, error) { return store.Status(ctx) },
+		Checker:     store,
+		Directories: store.Directories(),
+		Failed:      store.Failed(),
+		Err:         store.Err,
+		Close:       store.Close,
+	}, nil
+}
+
+func storeOptions(cfg config.Config, p parts) single.Options {
+	column := minColumnSSD
+	if cfg.Media == config.MediaHDD {
+		column = minColumnHDD
+	}
+	inline := int64(cfg.InlineLimit)
+	if inline == 0 {
+		inline = -1 // the setting says none; a zero option would mean the default
+	}
+	return single.Options{
+		FS: vfs.Default(), Dirs: cfg.Data, Now: p.now, Region: cfg.Region,
+		InlineLimit: inline,
+		Scheme:      partition.Scheme{K: cfg.Scheme.Data, M: cfg.Scheme.Parity},
+		Capacity:    int64(cfg.PartitionSize), MinColumn: column,
+		BufferMemory: int64(cfg.BufferMemory), Logger: p.logger,
+	}
+}
+
+func assembleGateway(cfg config.Config, p parts, store *single.System) (http.Handler, error) {
+	return gateway.New(gateway.Options{
+		Objects: store.Objects,
+		Authenticator: &sigv4.Verifier{
+			Region: cfg.Region, Now: p.now,
+			Secret: func(ctx context.Context, accessKey string) (string, error) {
+				c, err := p.keyring.Lookup(ctx, accessKey)
+				if errors.Is(err, iam.ErrNoSuchKey) {
+					err = sigv4.ErrUnknownAccessKey
+				}
+				return c.Secret, err
+			},
+		},
+		Keyring: p.keyring, Now: p.now, Region: cfg.Region, Domains: cfg.Domains,
+		HostID: p.requestIDs.HostID(), NewRequestID: p.requestIDs.NewID,
+		Logger: p.logger, AccessLog: cfg.AccessLog, Metrics: p.registry,
+	})
+}
+
+// offline checks a store that is not running.
+type offline struct{ options single.Options }
+
+// Check implements [admin.Checker].
+func (o offline) Check(ctx context.Context, w io.Writer) error {
+	return single.CheckOffline(ctx, o.options, w)
+}
+
+// assembleOffline returns the checker of a stopped server's directories, which
+// opens and closes them itself.
+func assembleOffline(cfg config.Config, p parts) admin.Checker {
+	return offline{storeOptions(cfg, p)}
+}

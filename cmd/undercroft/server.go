@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/undercroft/undercroft/admin"
+	"github.com/undercroft/undercroft/iam"
+	"github.com/undercroft/undercroft/internal/config"
+	"github.com/undercroft/undercroft/internal/observability"
+	"github.com/undercroft/undercroft/internal/vfs"
+)
+
+// serverCommand is `undercroft server`: it returns nil after a signal and a
+// complete drain.
+func serverCommand(ctx context.Context, p process, args []string) error {
+	cfg, err := config.Load(config.Sources{Args: args, Environ: p.environ, ReadFile: os.ReadFile})
+	if errors.Is(err, config.ErrHelp) {
+		return serverHelp(p.stdout)
+	}
+	if err != nil {
+		return err // it is one complete line already
+	}
+	s := newServer(p, cfg)
+	limitMemory(cfg.BufferMemory, p.environ)
+	s.logger.InfoContext(ctx, "starting", slog.String("version", s.build.Version), slog.Any("config", cfg))
+	return s.run(ctx)
+}
+
+// server is the frame around a system: listeners, readiness, start and drain.
+type server struct {
+	process  process
+	cfg      config.Config
+	build    observability.Build
+	logger   *slog.Logger
+	registry *prometheus.Registry
+	phase    phase
+}
+
+func newServer(p process, cfg config.Config) *server {
+	build := observability.NewBuild(version)
+	return &server{
+		process:  p,
+		cfg:      cfg,
+		build:    build,
+		logger:   observability.NewLogger(p.stderr, cfg.LogLevel, observability.Format(cfg.LogFormat)),
+		registry: observability.NewRegistry(build),
+	}
+}
+
+// run starts everything, serves until ctx ends or a listener fails, and drains.
+// Both addresses are taken before the store is opened: a port in use is found
+// out at once, and health can be asked while a long recovery runs.
+func (s *server) run(ctx context.Context) (err error) {
+	adminListener, err := listen(ctx, "admin-listen", s.cfg.AdminListen)
+	if err != nil {
+		return err
+	}
+	administration := s.serveAdmin(adminListener)
+	defer func() { err = errors.Join(err, administration.close()) }()
+
+	listener, err := listen(ctx, "listen", s.cfg.Listen)
+	if err != nil {
+		return err
+	}
+	front, err := s.newFront(listener)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	sys, root, err := s.open(ctx)
+	if err != nil {
+		return errors.Join(startError(ctx, err), front.close())
+	}
+	administration.show(s.adminOptions(sys))
+	front.serve(sys.S3)
+	s.phase.set(phaseServing)
+	banner := bannerText(s.cfg, listener.Addr(), adminListener.Addr(), root)
+	if err := write(s.process.stdout, banner); err != nil {
+		s.logger.WarnContext(ctx, "banner not printed", slog.String("error", err.Error()))
+	}
+	s.logger.InfoContext(ctx, "serving", slog.String("s3", listener.Addr().String()), slog.String("admin", adminListener.Addr().String()))
+	return s.wait(ctx, front, sys)
+}
+
+// startError returns nil for a start that a signal ended: nothing went wrong.
+func startError(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil
+	}
+	return err
+}
+
+// wait serves until ctx ends, or until the listener or the store fails, then
+// drains and closes.
+// Readiness goes first, so that a load balancer stops sending.
+func (s *server) wait(ctx context.Context, front *front, sys *system) error {
+	var failure error
+	select {
+	case failure = <-front.failed:
+	case <-sys.Failed:
+		failure = fmt.Errorf("the store failed: %w", sys.Err())
+	case <-ctx.Done():
+	}
+	// Who sees the drain can rely on the next signal to kill.
+	s.process.restoreSignals()
+	s.phase.set(phaseDraining)
+	// The drain outlives the signal that began it.
+	ctx = context.WithoutCancel(ctx)
+	s.logger.InfoContext(ctx, "draining", slog.Duration("timeout", s.cfg.ShutdownTimeout))
+	drained := front.drain(ctx, s.cfg.ShutdownTimeout)
+	closed := sys.Close(ctx)
+	if closed != nil {
+		closed = fmt.Errorf("closing the store: %w", closed)
+	}
+	s.logger.InfoContext(ctx, "stopped")
+	return errors.Join(failure, drained, closed)
+}
+
+// open finds the root credentials, assembles the system and keeps newly made
+// credentials in its directories before anybody can use them.
+func (s *server) open(ctx context.Context) (*system, rootCredentials, error) {
+	root, err := findRoot(vfs.Default(), s.cfg, rand.Reader)
+	if err != nil {
+		return nil, rootCredentials{}, err
+	}
+	ids, err := observability.NewRequestIDs(rand.Reader)
+	if err != nil {
+		return nil, rootCredentials{}, fmt.Errorf("starting: %w", err)
+	}
+	sys, err := s.process.assemble(ctx, s.cfg, parts{
+		logger:     s.logger,
+		registry:   s.registry,
+		keyring:    iam.NewRootKeyring(root.AccessKey, string(root.SecretKey)),
+		requestIDs: ids,
+		now:        s.process.now,
+		random:     rand.Reader,
+	})
+	if err != nil {
+		return nil, rootCredentials{}, fmt.Errorf("opening the store: %w", err)
+	}
+	if root.origin == originConfigured {
+		return sys, root, nil
+	}
+	if root, err = keepRoot(vfs.Default(), sys.Directories, root); err != nil {
+		return nil, rootCredentials{}, errors.Join(err, sys.Close(context.WithoutCancel(ctx)))
+	}
+	return sys, root, nil
+}
+
+// adminOptions is what the admin listener shows of a running system.
+func (s *server) adminOptions(sys *system) admin.Options {
+	return admin.Options{
+		Conditions: append([]admin.Condition{{Name: "serving", Check: s.phase.check}}, sys.Conditions...),
+		Metrics:    s.registry,
+		Status:     sys.Status,
+		Checker:    sys.Checker,
+		Logger:     s.logger,
+	}
+}
+
+// listen takes an address, and names the setting it came from when it cannot.
+func listen(ctx context.Context, setting, address string) (net.Listener, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s %s: %w", setting, address, reason(err))
+	}
+	return listener, nil
+}
+
+// reason strips what [listen] says itself from a network error.
+func reason(err error) error {
+	if opErr, ok := errors.AsType[*net.OpError](err); ok {
+		err = opErr.Err
+	}
+	if sysErr, ok := errors.AsType[*os.SyscallError](err); ok {
+		err = sysErr.Err
+	}
+	return err
+}

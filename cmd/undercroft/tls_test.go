@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// writePair writes a certificate for name and its key.
+func writePair(t *testing.T, certFile, keyFile, name string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	place(t, certFile, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	place(t, keyFile, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})))
+}
+
+func TestCertificateIsReloaded(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "cert"), filepath.Join(dir, "key")
+	writePair(t, cert, key, "old")
+	clock := time.Unix(1e9, 0)
+	stamp := clock
+	var log lines
+	c, err := loadCertificates(cert, key, func() time.Time { return clock }, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := func() string {
+		t.Helper()
+		pair, err := c.get(&tls.ClientHelloInfo{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pair.Leaf.Subject.CommonName
+	}
+	// touch gives both files a new time, whatever the file system's clock does.
+	touch := func() {
+		t.Helper()
+		stamp = stamp.Add(time.Minute)
+		for _, file := range []string{cert, key} {
+			if err := os.Chtimes(file, stamp, stamp); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	expect := func(when, want string) {
+		t.Helper()
+		if got := served(); got != want {
+			t.Errorf("%s: the certificate of %q is served, want %q", when, got, want)
+		}
+	}
+	expect("at first", "old")
+	writePair(t, cert, key, "new")
+	touch()
+	clock = clock.Add(reloadInterval - 1)
+	expect("within a second", "old")
+	clock = clock.Add(1)
+	expect("after a second", "new")
+
+	place(t, key, "garbage")
+	touch()
+	for range 3 {
+		clock = clock.Add(reloadInterval)
+		expect("with a broken key", "new")
+	}
+	if n := strings.Count(log.String(), "certificate not reloaded"); n != 1 {
+		t.Errorf("the broken key was logged %d times, want once:\n%s", n, log.String())
+	}
+	if err := os.Remove(key); err != nil {
+		t.Fatal(err)
+	}
+	clock = clock.Add(reloadInterval)
+	expect("without a key", "new")
+	writePair(t, cert, key, "newest")
+	touch()
+	clock = clock.Add(reloadInterval)
+	expect("mended", "newest")
+}
+
+func TestServingOverTLS(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "cert"), filepath.Join(dir, "key")
+	writePair(t, cert, key, "127.0.0.1")
+	i := start(t, echoAssembler, "--data="+filepath.Join(dir, "d"), "--tls-cert="+cert, "--tls-key="+key)
+	if !strings.HasPrefix(i.endpoint, "https://") {
+		t.Fatalf("the banner names %s", i.endpoint)
+	}
+	authority, err := os.ReadFile(cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(authority)
+	ask := func(ctx context.Context, limits *tls.Config) (protocol string, err error) {
+		limits.RootCAs = pool
+		client := &http.Client{Transport: &http.Transport{TLSClientConfig: limits, ForceAttemptHTTP2: true, DisableKeepAlives: true}}
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, i.endpoint, http.NoBody)
+		if err != nil {
+			return "", err
+		}
+		response, err := client.Do(request)
+		if err != nil {
+			return "", err
+		}
+		return response.Proto, response.Body.Close()
+	}
+	if protocol, err := ask(t.Context(), &tls.Config{}); err != nil || protocol != "HTTP/1.1" {
+		t.Fatalf("%q, %v; want HTTP/1.1 for a client that would speak HTTP/2", protocol, err)
+	}
+	if _, err := ask(t.Context(), &tls.Config{MaxVersion: tls.VersionTLS11}); err == nil {
+		t.Error("TLS 1.1 was accepted")
+	}
+	if code := i.stop(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+}
