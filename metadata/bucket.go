@@ -148,13 +148,14 @@ func (t *Tx) PutBucket(b *Bucket) error {
 	return t.err
 }
 
-// DeleteBucket removes the rows of a bucket, and its counters but the bytes of
+// DeleteBucket removes the rows of a bucket with its configuration, and its counters but the bytes of
 // parts of aborted uploads that are still to be collected. The caller has
 // found it empty with a serializable IsEmpty and ended all uploads.
 func (t *Tx) DeleteBucket(b *Bucket) error {
 	t.kv.Delete(t.keys.bucketName(b.Name))
 	t.kv.Delete(t.keys.owned(b.Owner, b.Name))
 	t.kv.Delete(t.keys.bucket(b.ID))
+	t.kv.DeleteRange(kv.PrefixRange(t.keys.inBucket(tagConfig, b.ID, 0)))
 	for counter := byte(countObjects); counter <= countUploads; counter++ {
 		t.kv.Delete(t.keys.bucketCounter(b.ID, counter))
 	}

@@ -199,9 +199,15 @@ func (c *checker) tell(p Problem) {
 
 // walk calls check for every row of rng, a page per transaction.
 func (c *checker) walk(ctx context.Context, rng kv.Range, check rowCheck) error {
+	return c.pages(rng, func(rng kv.Range, rows int) ([]byte, error) { return c.walkPage(ctx, rng, rows, check) })
+}
+
+// pages calls visit for page after page of rng, with smaller ones when one took
+// too long. visit returns where the next page begins.
+func (c *checker) pages(rng kv.Range, visit func(rng kv.Range, rows int) (next []byte, err error)) error {
 	rows := c.page
 	for bytes.Compare(rng.Begin, rng.End) < 0 {
-		next, err := c.walkPage(ctx, rng, rows, check)
+		next, err := visit(rng, rows)
 		switch {
 		case tooLong(err) && rows > 1:
 			rows /= 2
@@ -268,6 +274,7 @@ func (c *checker) merge(page *pageCheck) {
 func tables() map[byte]rowCheck {
 	return map[byte]rowCheck{
 		tagFormat: checkFormat, tagBucketName: checkBucketName, tagOwned: checkOwned, tagBucket: checkBucket,
+		tagConfig: checkConfig,
 		tagObject: checkObject, tagVersion: checkVersion, tagNull: checkNull, tagInline: checkInline,
 		tagUpload: checkUpload, tagPart: checkPart, tagParts: checkPartsStamp,
 		tagManifest: checkManifest, tagExtents: checkExtents, tagRef: checkRef, tagOwner: checkOwner,

@@ -39,6 +39,8 @@ func encodeUpload(u *Upload) []byte {
 	}
 	e.id(uploadToken, u.Token)
 	encodeAttributes(e, &u.Attributes)
+	encodeTags(e, u.Tags)
+	encodeGrants(e, u.ACL)
 	return e.b
 }
 
@@ -56,6 +58,10 @@ func decodeUpload(v []byte) (*Upload, error) {
 			u.Checksum = decodeChecksum(&d)
 		case uploadToken:
 			u.Token = d.id()
+		case attrTag:
+			u.Tags = append(u.Tags, decodePair(&d))
+		case attrGrant:
+			u.ACL = append(u.ACL, decodeGrant(&d))
 		default:
 			decodeAttribute(&d, &u.Attributes)
 		}

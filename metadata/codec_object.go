@@ -27,6 +27,15 @@ const (
 	attrContentEncoding    = 18
 	attrContentLanguage    = 19
 	attrExpires            = 20
+	attrTag                = 21 // repeated
+	attrGrant              = 22 // repeated
+)
+
+// Fields of a Grant.
+const (
+	grantType       = 1
+	grantID         = 2
+	grantPermission = 3
 )
 
 // Bits of objectFlags.
@@ -147,6 +156,8 @@ func encodeObject(o *Object) []byte {
 	e.id(objectToken, o.Token)
 	e.uint(objectParts, uint64(o.Parts))
 	encodeAttributes(e, &o.Attributes)
+	encodeTags(e, o.Tags)
+	encodeGrants(e, o.ACL)
 	return e.b
 }
 
@@ -179,6 +190,10 @@ func decodeObject(v []byte) (*Object, error) {
 			o.Token = d.id()
 		case objectParts:
 			o.Parts = int(d.uint(math.MaxUint16))
+		case attrTag:
+			o.Tags = append(o.Tags, decodePair(&d))
+		case attrGrant:
+			o.ACL = append(o.ACL, decodeGrant(&d))
 		default:
 			decodeAttribute(&d, &o.Attributes)
 		}
@@ -188,12 +203,7 @@ func decodeObject(v []byte) (*Object, error) {
 
 func encodeAttributes(e *encoder, a *Attributes) {
 	e.text(attrContentType, a.ContentType)
-	for i := range a.User {
-		e.nested(attrUser, func(in *encoder) {
-			in.text(1, a.User[i].Name)
-			in.text(2, a.User[i].Value)
-		})
-	}
+	encodePairs(e, attrUser, a.User)
 	e.text(attrStorageClass, a.StorageClass)
 	e.text(attrCacheControl, a.CacheControl)
 	e.text(attrContentDisposition, a.ContentDisposition)
@@ -223,6 +233,46 @@ func decodeAttribute(d *decoder, a *Attributes) {
 	default:
 		d.unknown()
 	}
+}
+
+func encodePairs(e *encoder, field uint64, pairs []Pair) {
+	for i := range pairs {
+		e.nested(field, func(in *encoder) {
+			in.text(1, pairs[i].Name)
+			in.text(2, pairs[i].Value)
+		})
+	}
+}
+
+func encodeTags(e *encoder, tags []Pair) { encodePairs(e, attrTag, tags) }
+
+func encodeGrants(e *encoder, grants []Grant) {
+	for i := range grants {
+		e.nested(attrGrant, func(in *encoder) {
+			in.uint(grantType, uint64(grants[i].Type))
+			in.text(grantID, grants[i].ID)
+			in.uint(grantPermission, uint64(grants[i].Permission))
+		})
+	}
+}
+
+func decodeGrant(d *decoder) Grant {
+	var g Grant
+	in := d.nested()
+	for in.next() {
+		switch in.field {
+		case grantType:
+			g.Type = GranteeType(in.uint(uint64(GranteeGroup)))
+		case grantID:
+			g.ID = in.text()
+		case grantPermission:
+			g.Permission = Permission(in.uint(uint64(PermissionFullControl)))
+		default:
+			in.unknown()
+		}
+	}
+	d.join(&in)
+	return g
 }
 
 func decodePair(d *decoder) Pair {

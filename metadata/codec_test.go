@@ -65,6 +65,16 @@ func fullObject() *Object {
 	return o
 }
 
+func grantedObject() *Object {
+	return &Object{
+		Ord: 1, Tags: []Pair{{"team", "blue"}, {"x", ""}},
+		ACL: []Grant{
+			{Type: GranteeUser, ID: strings.Repeat("ab", 32), Permission: PermissionFullControl},
+			{Type: GranteeGroup, ID: "http://acs.amazonaws.com/groups/global/AllUsers", Permission: PermissionRead},
+		},
+	}
+}
+
 // codecCase is a record with its encoding, for all tests of the codec.
 type codecCase struct {
 	name   string
@@ -95,6 +105,7 @@ func codecCases() []codecCase {
 	return []codecCase{
 		{"object", sampleObject(), encodeObject(sampleObject()), erase(decodeObject), goldenObject},
 		{"object with everything", fullObject(), encodeObject(fullObject()), erase(decodeObject), goldenFullObject},
+		{"object with tags and grants", grantedObject(), encodeObject(grantedObject()), erase(decodeObject), goldenGranted},
 		{"no object", &Object{}, encodeObject(&Object{}), erase(decodeObject), "01"},
 		{"bucket", bucket, encodeBucket(bucket), erase(decodeBucket), goldenBucket},
 		{"upload", upload, encodeUpload(upload), erase(decodeUpload), goldenUpload},

@@ -14,6 +14,7 @@ const (
 	tagBucketName = 'b'
 	tagOwned      = 'u'
 	tagBucket     = 'B'
+	tagConfig     = 'c'
 	tagObject     = 'O'
 	tagVersion    = 'V'
 	tagNull       = 'N'
@@ -113,6 +114,10 @@ func (s keyspace) owned(owner, name string) []byte {
 }
 
 func (s keyspace) bucket(id BucketID) []byte { return u64(s.tag(tagBucket, 8), uint64(id)) }
+
+func (s keyspace) config(id BucketID, kind ConfigKind) []byte {
+	return append(s.inBucket(tagConfig, id, 1), byte(kind))
+}
 
 // inBucket is the prefix of all rows of a table of a bucket.
 func (s keyspace) inBucket(tag byte, id BucketID, room int) []byte {

@@ -16,7 +16,7 @@ func readableKey(s keyspace, key []byte) string {
 	var text string
 	var ok bool
 	switch tag {
-	case tagBucket, tagObject, tagNull, tagVersion, tagInline, tagUpload, tagPart, tagParts:
+	case tagBucket, tagConfig, tagObject, tagNull, tagVersion, tagInline, tagUpload, tagPart, tagParts:
 		text, ok = readableInBucket(s, tag, key)
 	case tagManifest, tagExtents, tagOwner, tagGarbage, tagIntent, tagDisk, tagToken:
 		text, ok = readableByID(tag, b)
@@ -57,6 +57,9 @@ func readableInBucket(s keyspace, tag byte, key []byte) (string, bool) {
 	case tagPart, tagParts:
 		k, err := s.parsePart(key)
 		return fmt.Sprintf("bucket=%016x upload=%x part=%d", uint64(k.bucket), k.upload[:], k.part), err == nil
+	case tagConfig:
+		id, kind, err := s.parseConfig(key)
+		return fmt.Sprintf("bucket=%016x %s", uint64(id), kind), err == nil
 	default:
 		id, err := parseUint(s.body(key))
 		return fmt.Sprintf("bucket=%016x", id), err == nil

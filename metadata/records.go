@@ -141,6 +141,34 @@ type Attributes struct {
 // Pair is a name with its value.
 type Pair struct{ Name, Value string }
 
+// GranteeType says what the id of a grantee is.
+type GranteeType uint8
+
+// The types of grantees.
+const (
+	GranteeUser  GranteeType = 1 // the canonical id of an account
+	GranteeGroup GranteeType = 2 // the URI of a predefined group
+)
+
+// Permission is what an ACL grants.
+type Permission uint8
+
+// The permissions of S3's ACLs.
+const (
+	PermissionRead        Permission = 1
+	PermissionWrite       Permission = 2
+	PermissionReadACP     Permission = 3
+	PermissionWriteACP    Permission = 4
+	PermissionFullControl Permission = 5
+)
+
+// Grant is one entry of an object's access control list.
+type Grant struct {
+	Type       GranteeType
+	ID         string
+	Permission Permission
+}
+
 // Object is one version of a key: row O when it is the current live object,
 // row V when it is noncurrent or a delete marker. Key and Ord are in the row's key too.
 type Object struct {
@@ -156,6 +184,8 @@ type Object struct {
 	Attributes   Attributes
 	Parts        int // parts of the multipart upload it came from, else 0
 	Owner        string
+	Tags         []Pair  // in the order given
+	ACL          []Grant // nil: the owner alone, with full control
 	Data         Data
 	Token        Token
 }
@@ -167,6 +197,8 @@ type Upload struct {
 	Initiated  time.Time
 	Owner      string
 	Attributes Attributes
+	Tags       []Pair
+	ACL        []Grant
 	// Checksum is what the client asked for: algorithm and type, no value.
 	Checksum Checksum
 	Token    Token
