@@ -46,10 +46,23 @@ func CanonicalIDOf(account AccountID) CanonicalID {
 // Identity is an authenticated caller. A nil *Identity is an anonymous one.
 type Identity struct {
 	AccountID   AccountID
-	CanonicalID CanonicalID
+	CanonicalID CanonicalID // of the account; its users share it
 	DisplayName string
-	// Root says that the caller is its account's root, whom no policy limits.
+	UserName    string // "" for the account's root
+	UserID      string // the unique id that policies know as aws:userid
+	// Root says that the caller is its account's root, to whom the account
+	// denies nothing.
 	Root bool
+	// Policies are those of the user; root has none.
+	Policies []*Policy
+}
+
+// ARN returns the name by which policies know the caller.
+func (i *Identity) ARN() string {
+	if i.Root || i.UserName == "" {
+		return "arn:aws:iam::" + string(i.AccountID) + ":root"
+	}
+	return "arn:aws:iam::" + string(i.AccountID) + ":user/" + i.UserName
 }
 
 // RootIdentity returns the root of the installation's own account.
@@ -58,6 +71,7 @@ func RootIdentity() Identity {
 		AccountID:   RootAccount,
 		CanonicalID: CanonicalIDOf(RootAccount),
 		DisplayName: "root",
+		UserID:      string(RootAccount),
 		Root:        true,
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -18,7 +19,7 @@ func TestRootKeyring(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Credential{AccessKey: "AKIAROOT", Secret: "hush-hush", Identity: RootIdentity()}
-	if got != want {
+	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	for _, unknown := range []string{"", "akiaroot", "AKIAROOT ", "AKIAROO"} {
