@@ -17,6 +17,7 @@ const maxXMLDepth = 8
 type xmlReader struct {
 	dec   *xml.Decoder
 	depth int
+	attrs []xml.Attr // of the element that start returned last
 }
 
 // decodeDocument calls read inside the root element, and requires that nothing
@@ -62,6 +63,7 @@ func (x *xmlReader) start() (string, error) {
 			if t.Name.Space != "" && t.Name.Space != Namespace {
 				return "", malformed("namespace " + t.Name.Space)
 			}
+			x.attrs = t.Attr
 			return t.Name.Local, nil
 		case xml.EndElement:
 			return "", nil
@@ -74,6 +76,17 @@ func (x *xmlReader) start() (string, error) {
 		case xml.Comment, xml.ProcInst:
 		}
 	}
+}
+
+// attribute returns an attribute of the element that was begun last, or the
+// empty string.
+func (x *xmlReader) attribute(name xml.Name) string {
+	for i := range x.attrs {
+		if x.attrs[i].Name == name {
+			return x.attrs[i].Value
+		}
+	}
+	return ""
 }
 
 // children calls read for each element inside the current one, up to its end.
