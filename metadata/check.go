@@ -55,6 +55,8 @@ const (
 	UnknownDisk ProblemKind = "unknown-disk"
 	// WrongCounter is a counter that differs from what it counts.
 	WrongCounter ProblemKind = "wrong-counter"
+	// AccountMismatch is a disagreement of the rows of accounts, users and access keys.
+	AccountMismatch ProblemKind = "account-mismatch"
 	// OldIntent is an intent that nobody finished for a day.
 	OldIntent ProblemKind = "old-intent"
 )
@@ -76,6 +78,7 @@ type Summary struct {
 	DataIDs, Manifests, Extents, Refs, Pins    int64
 	Partitions, Disks, Intents, Garbage        int64
 	LiveBytes                                  int64
+	Accounts, Users, AccessKeys                int64
 	Problems, Warnings                         int64
 }
 
@@ -95,6 +98,9 @@ func addCounts(s, o *Summary) {
 	s.Disks += o.Disks
 	s.Intents += o.Intents
 	s.Garbage += o.Garbage
+	s.Accounts += o.Accounts
+	s.Users += o.Users
+	s.AccessKeys += o.AccessKeys
 }
 
 // Clean says that nothing is broken. Warnings do not count.
@@ -279,7 +285,7 @@ func tables() map[byte]rowCheck {
 		tagUpload: checkUpload, tagPart: checkPart, tagParts: checkPartsStamp,
 		tagManifest: checkManifest, tagExtents: checkExtents, tagRef: checkRef, tagOwner: checkOwner,
 		tagGarbage: checkGarbage, tagIntent: checkIntent, tagPartition: checkPartition, tagDisk: checkDisk,
-		tagToken: checkToken, tagCounter: checkCounter,
+		tagToken: checkToken, tagCounter: checkCounter, tagIdentity: checkIdentity,
 	}
 }
 

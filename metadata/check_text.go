@@ -15,8 +15,8 @@ func (p Problem) String() string {
 func (s Summary) String() string {
 	return fmt.Sprintf("checked %d buckets, %d objects, %d noncurrent versions, %d uploads with %d parts; "+
 		"%d data ids with %d extents, %d manifests, %d references, %d pins; %d bytes live in %d partitions on %d disks; "+
-		"%d intents, %d to collect: %d problems, %d warnings",
+		"%d intents, %d to collect; %d accounts, %d users, %d access keys: %d problems, %d warnings",
 		s.Buckets, s.Objects, s.Versions, s.Uploads, s.Parts,
 		s.DataIDs, s.Extents, s.Manifests, s.Refs, s.Pins, s.LiveBytes, s.Partitions, s.Disks,
-		s.Intents, s.Garbage, s.Problems, s.Warnings)
+		s.Intents, s.Garbage, s.Accounts, s.Users, s.AccessKeys, s.Problems, s.Warnings)
 }

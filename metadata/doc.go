@@ -48,4 +48,5 @@
 //	C 'b' bucket8 counter1              int64, little-endian
 //	C 'p' partition8                    int64, little-endian: live bytes
 //	J minute4 random12                  token of an operation that left no row
+//	I table1 ...                        accounts, users, access keys and what finds them
 package metadata

@@ -32,6 +32,7 @@ const (
 	tagDisk       = 'd'
 	tagCounter    = 'C'
 	tagToken      = 'J'
+	tagIdentity   = 'I'
 )
 
 // The counters of a bucket (rows C 'b') and of a partition (rows C 'p').

@@ -27,6 +27,8 @@ func readableKey(s keyspace, key []byte) string {
 	case tagOwned:
 		owner, name, err := unesc(b)
 		text, ok = fmt.Sprintf("owner=%q name=%q", owner, name), err == nil
+	case tagIdentity:
+		text, ok = readableIdentity(b)
 	case tagBucketName, tagFormat:
 		text, ok = fmt.Sprintf("name=%q", b), true
 	}
