@@ -75,6 +75,14 @@ func (f *fakeObjects) keys() []s3.Key {
 	return slices.Sorted(maps.Keys(f.stored))
 }
 
+func (f *fakeObjects) BucketState(ctx context.Context, name s3.BucketName) (*objects.BucketState, error) {
+	b, err := f.HeadBucket(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return objects.NewBucketState(b, nil), nil
+}
+
 func (f *fakeObjects) HeadBucket(_ context.Context, name s3.BucketName) (objects.Bucket, error) {
 	if name != fakeBucket {
 		return objects.Bucket{}, s3.NewError(s3.NoSuchBucket).With("BucketName", string(name))

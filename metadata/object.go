@@ -172,6 +172,22 @@ func (t *Tx) ClearNull(id BucketID, key string) error {
 	return t.err
 }
 
+// UpdateObject rewrites the row of a version that this transaction has read
+// serializably, with other tags or another ACL. The order, the size, the
+// data and whether it is a delete marker must be those that were read.
+func (t *Tx) UpdateObject(id BucketID, o *Object) error {
+	key := t.keys.object(id, o.Key)
+	current, err := t.Object(id, o.Key)
+	if err != nil {
+		return err
+	}
+	if current == nil || current.Ord != o.Ord {
+		key = t.keys.version(id, o.Key, o.Ord)
+	}
+	t.set(key, encodeObject(o))
+	return t.err
+}
+
 // dropVersion takes the bytes of a version off the counters and releases them.
 func (t *Tx) dropVersion(id BucketID, o *Object) {
 	t.add(t.keys.bucketCounter(id, countBytes), -o.Size)

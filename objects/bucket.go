@@ -1,10 +1,8 @@
 package objects
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"sync"
 
 	"github.com/undercroft/undercroft/metadata"
 	"github.com/undercroft/undercroft/metadata/kv"
@@ -13,96 +11,6 @@ import (
 
 // maxCachedBuckets bounds the cache; past it, an arbitrary entry makes room.
 const maxCachedBuckets = 10_000
-
-// bucketCache remembers buckets with the generation stamp at which they were
-// read. An entry of another generation is read again, so that no change of
-// a bucket by any gateway is missed.
-type bucketCache struct {
-	mu      sync.RWMutex // guards entries
-	entries map[s3.BucketName]cachedBucket
-}
-
-type cachedBucket struct {
-	bucket     *metadata.Bucket
-	generation []byte
-}
-
-func newBucketCache() *bucketCache {
-	return &bucketCache{entries: make(map[s3.BucketName]cachedBucket)}
-}
-
-func (c *bucketCache) get(name s3.BucketName, generation []byte) *metadata.Bucket {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	if e, ok := c.entries[name]; ok && bytes.Equal(e.generation, generation) {
-		return e.bucket
-	}
-	return nil
-}
-
-func (c *bucketCache) put(name s3.BucketName, b *metadata.Bucket, generation []byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.entries) >= maxCachedBuckets {
-		for victim := range c.entries {
-			delete(c.entries, victim)
-			break
-		}
-	}
-	c.entries[name] = cachedBucket{bucket: b, generation: bytes.Clone(generation)}
-}
-
-// bucketIn returns the bucket of a name as a snapshot sees it. The error is
-// NoSuchBucket when there is none.
-func (s *Service) bucketIn(r *metadata.Reader, name s3.BucketName) (*metadata.Bucket, error) {
-	generation, err := r.Generation()
-	if err != nil {
-		return nil, err
-	}
-	if b := s.buckets.get(name, generation); b != nil {
-		return b, nil
-	}
-	b, err := r.BucketByName(string(name))
-	if err != nil {
-		return nil, err
-	}
-	if b == nil {
-		return nil, noSuchBucket(name)
-	}
-	s.buckets.put(name, b, generation)
-	return b, nil
-}
-
-// bucket returns the bucket of a name.
-func (s *Service) bucket(ctx context.Context, name s3.BucketName) (b *metadata.Bucket, err error) {
-	err = s.db.View(ctx, "bucket", func(r *metadata.Reader) error {
-		b, err = s.bucketIn(r, name)
-		return err
-	})
-	return b, asS3(err)
-}
-
-// requireBucket makes a transaction fail, or conflict, with the deletion of its
-// bucket, and of no other. Usually it reads no row: every change of a bucket changes the
-// generation, so one cached at the generation of this read version is there at
-// this version, and the conflict on its row holds until the commit.
-func (s *Service) requireBucket(tx *metadata.Tx, b *metadata.Bucket) error {
-	generation, err := tx.Snapshot().Generation()
-	if err != nil {
-		return err
-	}
-	if known := s.buckets.get(s3.BucketName(b.Name), generation); known != nil && known.ID == b.ID {
-		return tx.HoldBucket(b.ID)
-	}
-	row, err := tx.Bucket(b.ID)
-	if err != nil {
-		return err
-	}
-	if row == nil {
-		return noSuchBucket(s3.BucketName(b.Name))
-	}
-	return nil
-}
 
 func noSuchBucket(name s3.BucketName) error {
 	return s3.NewError(s3.NoSuchBucket).With("BucketName", string(name))
@@ -131,7 +39,7 @@ func (s *Service) CreateBucket(ctx context.Context, in CreateBucketInput) (Bucke
 		case err != nil:
 			return err
 		case old == nil:
-			return tx.CreateBucket(b)
+			return createBucket(tx, b, in.Configs)
 		case old.Owner == b.Owner:
 			return s3.NewError(s3.BucketAlreadyOwnedByYou).With("BucketName", b.Name)
 		default:
@@ -145,6 +53,18 @@ func (s *Service) CreateBucket(ctx context.Context, in CreateBucketInput) (Bucke
 		})
 	}
 	return bucketOf(b), asS3(err)
+}
+
+func createBucket(tx *metadata.Tx, b *metadata.Bucket, configs map[ConfigKind][]byte) error {
+	if err := tx.CreateBucket(b); err != nil {
+		return err
+	}
+	for kind, doc := range configs {
+		if err := tx.PutBucketConfig(b, kind, doc); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // settle decides an ambiguous commit by one read: applied says whether the

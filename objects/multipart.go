@@ -13,6 +13,8 @@ type CreateUploadInput struct {
 	Key          s3.Key
 	Owner        s3.OwnerID
 	Attributes   Attributes
+	Tags         []Pair
+	ACL          []Grant
 	Checksum     checksum.Algorithm // zero: none asked
 	ChecksumType string             // "", "COMPOSITE" or "FULL_OBJECT"
 }

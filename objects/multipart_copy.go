@@ -84,7 +84,7 @@ func (p *partCopy) run(ctx context.Context) (UploadPartCopyOutput, error) {
 
 // find reads the source and resolves the range.
 func (p *partCopy) find(r rows) error {
-	from, err := p.svc.readable(r, p.source.ID, p.in.Source.Key, p.in.Source.VersionID)
+	from, err := readable(r, p.source.ID, p.in.Source.version())
 	if err != nil {
 		return err
 	}
@@ -210,7 +210,7 @@ func (p *partCopy) pin(ctx context.Context) (UploadPartCopyOutput, error) {
 		Checksums: p.sums, Token: p.svc.db.NewToken(),
 	}
 	err := p.svc.publishPart(ctx, p.target, p.row, func(tx *metadata.Tx) error {
-		if err := p.svc.requireBucket(tx, p.source); err != nil {
+		if _, err := p.svc.requireBucket(tx, p.source); err != nil {
 			return err
 		}
 		if err := p.find(tx); err != nil {

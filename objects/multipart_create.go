@@ -26,10 +26,10 @@ func (s *Service) CreateMultipartUpload(ctx context.Context, in CreateUploadInpu
 	now := s.opts.Now()
 	row := &metadata.Upload{
 		ID: s.db.NewUploadID(now), Key: string(in.Key), Initiated: now, Owner: string(in.Owner),
-		Attributes: in.Attributes, Checksum: kind, Token: s.db.NewToken(),
+		Attributes: in.Attributes, Tags: in.Tags, ACL: in.ACL, Checksum: kind, Token: s.db.NewToken(),
 	}
 	err = s.db.Update(ctx, "create-upload", func(tx *metadata.Tx) error {
-		if err := s.requireBucket(tx, b); err != nil {
+		if _, err := s.requireBucket(tx, b); err != nil {
 			return err
 		}
 		return tx.PutUpload(b.ID, row)

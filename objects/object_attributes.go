@@ -14,7 +14,7 @@ func (s *Service) GetObjectAttributes(ctx context.Context, in AttributesInput) (
 		if err != nil {
 			return err
 		}
-		row, err := s.readable(r, b.ID, in.Key, in.VersionID)
+		row, err := readable(r, b.ID, named{in.Key, in.VersionID, in.Access})
 		if err != nil {
 			return err
 		}

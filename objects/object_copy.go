@@ -74,7 +74,7 @@ func (c *copying) computeSum(ctx context.Context) error {
 	}
 	got, err := c.svc.GetObject(ctx, GetObjectInput{
 		Bucket: c.in.Source.Bucket, Key: c.in.Source.Key,
-		VersionID: c.in.Source.VersionID, Precondition: c.in.Source.Precondition,
+		VersionID: c.in.Source.VersionID, Precondition: c.in.Source.Precondition, Access: c.in.Source.Access,
 	})
 	if err != nil {
 		return err
@@ -122,10 +122,10 @@ func (s *Service) publishCopy(ctx context.Context, c *copying) error {
 
 // readSource reads the source serializably and fills the row from it.
 func (c *copying) readSource(tx *metadata.Tx) error {
-	if err := c.svc.requireBucket(tx, c.source); err != nil {
+	if _, err := c.svc.requireBucket(tx, c.source); err != nil {
 		return err
 	}
-	from, err := c.svc.readable(tx, c.source.ID, c.in.Source.Key, c.in.Source.VersionID)
+	from, err := readable(tx, c.source.ID, c.in.Source.version())
 	if err != nil {
 		return err
 	}
@@ -146,6 +146,10 @@ func (c *copying) readSource(tx *metadata.Tx) error {
 	c.row.Attributes = from.Attributes
 	if c.in.Replace {
 		c.row.Attributes = c.in.Attributes
+	}
+	c.row.Tags, c.row.ACL = from.Tags, c.in.ACL
+	if c.in.ReplaceTags {
+		c.row.Tags = c.in.Tags
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ func (s *Service) DeleteObject(ctx context.Context, in DeleteObjectInput) (Delet
 	}
 	var victim *metadata.Object
 	err = s.db.Update(ctx, "delete", func(tx *metadata.Tx) error {
-		if err := s.requireBucket(tx, b); err != nil {
+		if _, err := s.requireBucket(tx, b); err != nil {
 			return err
 		}
 		if victim, err = findVersion(tx, b.ID, in.Key, in.VersionID); err != nil {

@@ -50,7 +50,7 @@ func (s *Service) look(
 		if err != nil {
 			return err
 		}
-		if row, err = s.readable(r, b.ID, in.Key, in.VersionID); err != nil {
+		if row, err = readable(r, b.ID, named{in.Key, in.VersionID, in.Access}); err != nil {
 			return err
 		}
 		out.Object, out.ord = objectOf(row), row.Ord
@@ -73,15 +73,28 @@ func (s *Service) look(
 	return out, row, nil
 }
 
+// named is a version as a request names it, and whether the request may.
+type named struct {
+	key     s3.Key
+	version s3.VersionID // "" is the current one
+	access  Access
+}
+
+func (c *CopySource) version() named { return named{c.Key, c.VersionID, c.Access} }
+
 // readable returns the version that a read names. A delete marker is not there
 // to be read: NoSuchKey for the current one, MethodNotAllowed by its id.
-func (s *Service) readable(r rows, b metadata.BucketID, key s3.Key, id s3.VersionID) (*metadata.Object, error) {
-	row, err := findVersion(r, b, key, id)
-	switch {
-	case err != nil:
+func readable(r rows, b metadata.BucketID, n named) (*metadata.Object, error) {
+	row, err := findVersion(r, b, n.key, n.version)
+	if err != nil {
 		return nil, err
+	}
+	if err := n.access.ask(row); err != nil {
+		return nil, err
+	}
+	switch {
 	case row == nil:
-		return nil, notFound(key, id)
+		return nil, notFound(n.key, n.version)
 	case row.DeleteMarker:
 		return nil, s3.NewError(s3.MethodNotAllowed).With("Method", "GET").With("ResourceType", "DeleteMarker")
 	}

@@ -27,7 +27,7 @@ func (s *Service) PutObject(ctx context.Context, in PutObjectInput) (Object, err
 	}
 	row := &metadata.Object{
 		Key: string(in.Key), Null: true, Size: st.size, ETag: st.etag(),
-		Checksums: st.sums, Attributes: in.Attributes, Owner: string(in.Owner),
+		Checksums: st.sums, Attributes: in.Attributes, Owner: string(in.Owner), Tags: in.Tags, ACL: in.ACL,
 	}
 	err = s.publishObject(ctx, publication{
 		bucket: b, row: row, pre: in.Precondition,
@@ -76,7 +76,7 @@ func (s *Service) publishObject(ctx context.Context, p publication) error {
 		row.Token = s.db.NewToken()
 	}
 	err := s.db.Update(ctx, "put", func(tx *metadata.Tx) error {
-		if err := s.requireBucket(tx, b); err != nil {
+		if _, err := s.requireBucket(tx, b); err != nil {
 			return err
 		}
 		old, err := tx.Object(b.ID, row.Key)

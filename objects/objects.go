@@ -31,6 +31,8 @@ type (
 	Attributes = metadata.Attributes
 	// Pair is one user metadata entry.
 	Pair = metadata.Pair
+	// Grant is one entry of an object's access control list.
+	Grant = metadata.Grant
 	// Checksum is one additional checksum: algorithm, type and base64 value.
 	Checksum = metadata.Checksum
 )
@@ -87,8 +89,28 @@ type Object struct {
 	StorageClass string
 	Owner        s3.OwnerID
 	Attributes   Attributes
+	Tags         []Pair
+	ACL          []Grant // nil: the owner alone, with full control
 	Checksums    []Checksum
 	PartCount    int // parts of the multipart upload it came from, else 0
+}
+
+// Access decides whether the caller may do what it asks with the version that
+// the request names: nil when there is none, or a delete marker only. It is
+// asked in the snapshot or transaction that reads the version, before any
+// other answer is given, and may be called more than once. A nil Access allows.
+type Access func(current *Object) error
+
+// ask asks about a row as it was found.
+func (a Access) ask(row *metadata.Object) error {
+	switch {
+	case a == nil:
+		return nil
+	case row == nil || row.DeleteMarker:
+		return a(nil)
+	}
+	current := objectOf(row)
+	return a(&current)
 }
 
 // Precondition decides on an object's entity tag (without quotes) and time of
@@ -124,6 +146,8 @@ type PutObjectInput struct {
 	Owner        s3.OwnerID
 	Body         Body
 	Attributes   Attributes
+	Tags         []Pair
+	ACL          []Grant
 	Precondition WritePrecondition
 }
 
@@ -136,6 +160,7 @@ type GetObjectInput struct {
 	RangeHeader  string        // the Range header as it came, for the error
 	PartNumber   int           // 0: all
 	Precondition Precondition
+	Access       Access
 }
 
 // Reading is an open object. WriteTo streams the selected bytes, verified; an
@@ -225,6 +250,8 @@ type CreateBucketInput struct {
 	Name   s3.BucketName
 	Owner  s3.OwnerID
 	Region string
+	// Configs are the documents that the bucket has from its beginning.
+	Configs map[ConfigKind][]byte
 }
 
 // CopySource is the source of a copy.
@@ -233,6 +260,7 @@ type CopySource struct {
 	Key          s3.Key
 	VersionID    s3.VersionID
 	Precondition Precondition
+	Access       Access
 }
 
 // CopyObjectInput asks for a copy. No bytes move.
@@ -243,6 +271,9 @@ type CopyObjectInput struct {
 	Owner        s3.OwnerID
 	Replace      bool               // take Attributes in place of the source's
 	Attributes   Attributes         // where Replace
+	ReplaceTags  bool               // take Tags in place of the source's
+	Tags         []Pair             // where ReplaceTags
+	ACL          []Grant            // never the source's
 	Checksum     checksum.Algorithm // zero: keep the source's
 	Precondition WritePrecondition
 }
@@ -263,6 +294,7 @@ type AttributesInput struct {
 	MaxParts         int
 	WantParts        bool
 	Precondition     Precondition
+	Access           Access
 }
 
 // ObjectPart is a part of a completed object.
@@ -291,6 +323,9 @@ type API interface {
 type BucketAPI interface {
 	CreateBucket(ctx context.Context, in CreateBucketInput) (Bucket, error)
 	HeadBucket(ctx context.Context, name s3.BucketName) (Bucket, error)
+	BucketState(ctx context.Context, name s3.BucketName) (*BucketState, error)
+	PutBucketConfig(ctx context.Context, name s3.BucketName, kind ConfigKind, doc []byte) error
+	DeleteBucketConfig(ctx context.Context, name s3.BucketName, kind ConfigKind) error
 	DeleteBucket(ctx context.Context, name s3.BucketName) error
 	ListBuckets(ctx context.Context, in ListBucketsInput) (ListBucketsOutput, error)
 }
@@ -303,6 +338,8 @@ type ObjectAPI interface {
 	DeleteObject(ctx context.Context, in DeleteObjectInput) (DeleteObjectOutput, error)
 	CopyObject(ctx context.Context, in CopyObjectInput) (CopyObjectOutput, error)
 	GetObjectAttributes(ctx context.Context, in AttributesInput) (AttributesOutput, error)
+	PutObjectTagging(ctx context.Context, in PutObjectTaggingInput) (Object, error)
+	PutObjectACL(ctx context.Context, in PutObjectACLInput) (Object, error)
 }
 
 // ListAPI lists objects.

@@ -104,6 +104,8 @@ func objectOf(o *metadata.Object) Object {
 		StorageClass: class,
 		Owner:        s3.OwnerID(o.Owner),
 		Attributes:   o.Attributes,
+		Tags:         o.Tags,
+		ACL:          o.ACL,
 		Checksums:    o.Checksums,
 		PartCount:    o.Parts,
 	}

@@ -1,0 +1,85 @@
+package objects
+
+import (
+	"context"
+	"errors"
+
+	"github.com/undercroft/undercroft/metadata"
+	"github.com/undercroft/undercroft/metadata/kv"
+	"github.com/undercroft/undercroft/s3"
+)
+
+// The types of grantees, and the permissions.
+const (
+	GranteeUser           = metadata.GranteeUser
+	GranteeGroup          = metadata.GranteeGroup
+	PermissionRead        = metadata.PermissionRead
+	PermissionWrite       = metadata.PermissionWrite
+	PermissionReadACP     = metadata.PermissionReadACP
+	PermissionWriteACP    = metadata.PermissionWriteACP
+	PermissionFullControl = metadata.PermissionFullControl
+)
+
+// PutObjectTaggingInput replaces the tags of a version.
+type PutObjectTaggingInput struct {
+	Bucket    s3.BucketName
+	Key       s3.Key
+	VersionID s3.VersionID // "" is the current version
+	Access    Access
+	Tags      []Pair // none: all are removed
+}
+
+// PutObjectACLInput replaces the access control list of a version.
+type PutObjectACLInput struct {
+	Bucket    s3.BucketName
+	Key       s3.Key
+	VersionID s3.VersionID // "" is the current version
+	Access    Access
+	ACL       []Grant // nil: the owner alone, with full control
+}
+
+// PutObjectTagging replaces the tags of a version, which otherwise stays as it
+// is, its time of modification included.
+func (s *Service) PutObjectTagging(ctx context.Context, in PutObjectTaggingInput) (Object, error) {
+	n := named{in.Key, in.VersionID, in.Access}
+	return s.updateObject(ctx, in.Bucket, n, func(row *metadata.Object) { row.Tags = in.Tags })
+}
+
+// PutObjectACL replaces the access control list of a version, which otherwise
+// stays as it is.
+func (s *Service) PutObjectACL(ctx context.Context, in PutObjectACLInput) (Object, error) {
+	n := named{in.Key, in.VersionID, in.Access}
+	return s.updateObject(ctx, in.Bucket, n, func(row *metadata.Object) { row.ACL = in.ACL })
+}
+
+// updateObject rewrites the row of a version after change. The row keeps the
+// token of the request that made it; the change has a token row of its own.
+func (s *Service) updateObject(ctx context.Context, bucket s3.BucketName, n named, change func(*metadata.Object)) (out Object, err error) {
+	if err := s3.ValidateKey(n.key); err != nil {
+		return Object{}, err
+	}
+	b, err := s.bucket(ctx, bucket)
+	if err != nil {
+		return Object{}, err
+	}
+	token := s.db.NewToken()
+	err = s.db.Update(ctx, "update-object", func(tx *metadata.Tx) error {
+		if _, err := s.requireBucket(tx, b); err != nil {
+			return err
+		}
+		row, err := readable(tx, b.ID, n)
+		if err != nil {
+			return err
+		}
+		change(row)
+		out = objectOf(row)
+		if err := tx.UpdateObject(b.ID, row); err != nil {
+			return err
+		}
+		return tx.MarkToken(token)
+	})
+	if errors.Is(err, kv.ErrUnknownCommit) {
+		err = s.settle(ctx, err, func(r *metadata.Reader) (bool, error) { return r.TokenSeen(token) })
+	}
+	return out, asS3(err)
+}
