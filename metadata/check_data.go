@@ -229,12 +229,18 @@ func checkRef(c *pageCheck, p kv.Pair) error {
 	if err := c.inPartition(at.partition, p.Key); err != nil {
 		return err
 	}
+	return c.refInRows(at, id, p.Key)
+}
+
+// refInRows reports a reference that the rows E of its id do not name, if the
+// id has such rows.
+func (c *pageCheck) refInRows(at place, id DataID, key []byte) error {
 	places, err := c.placesOf(id)
 	if err != nil || places == nil {
 		return err
 	}
 	if _, ok := places[at]; !ok {
-		c.problem(OrphanRef, p.Key, "rows E of the id do not name this stripe")
+		c.problem(OrphanRef, key, "rows E of the id do not name this stripe")
 	}
 	return nil
 }

@@ -10,30 +10,6 @@ import (
 	"github.com/undercroft/undercroft/metadata/kv"
 )
 
-// A claim is what a row says it owns: a kind byte, the id, and for some kinds
-// what makes it particular. Data ids do not name their owners, so Check
-// gathers all claims on a range of ids and holds the ids against them.
-type claim string
-
-const (
-	claimData     = 'd' // the home of a data id
-	claimManifest = 'm' // the home of a manifest
-	claimExtent   = 'x' // + partition8 stripe8: the home carries this extent itself
-	claimPin      = 'p' // + owner: a slice of a part pins the id
-)
-
-func newClaim(kind byte, id DataID, particular []byte) claim {
-	b := make([]byte, 0, 17+len(particular))
-	b = append(append(b, kind), id[:]...)
-	return claim(append(b, particular...))
-}
-
-func (c claim) id() DataID { return DataID([]byte(c[1:17])) }
-
-func extentClaim(id DataID, at place) claim {
-	return newClaim(claimExtent, id, u64(u64(nil, uint64(at.partition)), uint64(at.stripe)))
-}
-
 // idRange are the ids whose first 8 bytes are in [from, to].
 type idRange struct{ from, to uint64 }
 
@@ -83,28 +59,33 @@ type homePass struct {
 	lacks  []lack
 }
 
-// lack is a claim that some row needs and nobody made.
+// lack is a claim that some row needs and nobody made; check is what looks at
+// the row again.
 type lack struct {
-	claim   claim
 	problem ProblemKind
+	id      DataID
 	key     []byte
 	detail  string
+	check   func(*homePass, *pageCheck, kv.Pair) error
 }
 
 func (p *homePass) run(ctx context.Context) error {
 	if err := p.gather(ctx, p.ids.has, p.claims); err != nil {
 		return err
 	}
-	for tag, check := range map[byte]rowCheck{
-		tagExtents: p.needsHome(claimData, "no row is the home of this data"), tagManifest: p.needsHome(claimManifest, "no object is the home of this manifest"),
-		tagOwner: p.needsPin,
+	keys := p.db.keys
+	for _, table := range []struct {
+		rows  kv.Range
+		check rowCheck
+	}{
+		{p.ids.rows(keys, tagExtents), p.needsHome},
+		{p.ids.rows(keys, tagManifest), p.needsHome},
+		{p.ids.rows(keys, tagOwner), p.needsPin},
+		{keys.all(tagRef), p.needsExtent},
 	} {
-		if err := p.walk(ctx, p.ids.rows(p.db.keys, tag), check); err != nil {
+		if err := p.walk(ctx, table.rows, table.check); err != nil {
 			return err
 		}
-	}
-	if err := p.walk(ctx, p.db.keys.all(tagRef), p.needsExtent); err != nil {
-		return err
 	}
 	if err := p.confirmLacks(ctx); err != nil {
 		return err
@@ -112,132 +93,34 @@ func (p *homePass) run(ctx context.Context) error {
 	return p.duplicates(ctx)
 }
 
-// gather collects the claims on ids that want accepts. Tables are walked in
-// the order in which claims move: from parts to manifests, from current to
-// noncurrent versions.
-func (p *homePass) gather(ctx context.Context, want func(DataID) bool, into map[claim]int) error {
-	return p.eachClaim(ctx, func(_ []byte, made []claim) {
-		for _, m := range made {
-			if want(m.id()) {
-				into[m]++
-			}
-		}
-	})
-}
-
-func (p *homePass) eachClaim(ctx context.Context, fn func(key []byte, made []claim)) error {
-	for _, tag := range []byte{tagPart, tagManifest, tagObject, tagVersion} {
-		err := p.walk(ctx, p.db.keys.all(tag), func(c *pageCheck, row kv.Pair) error {
-			unfinished, err := c.unfinished(tag, row.Key)
-			if err != nil || unfinished {
-				return err
-			}
-			key, made := bytes.Clone(row.Key), claimsOf(tag, row.Value)
-			c.then(func() { fn(key, made) })
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// unfinished says that a row is one of a manifest under an intent: it claims
-// nothing, its slices belong to parts still. A released one keeps its claims
-// until the collector has released its slices.
-func (c *pageCheck) unfinished(tag byte, key []byte) (bool, error) {
-	if tag != tagManifest {
-		return false, nil
-	}
-	id, _, err := c.idKey(key)
-	if err != nil {
-		return false, err
-	}
-	v, err := c.get(c.keys.intent(id))
-	return v != nil, err
-}
-
-// claimsOf are the claims of a row; a corrupt one claims nothing.
-func claimsOf(tag byte, value []byte) []claim {
-	switch tag {
-	case tagPart:
-		part, err := decodePart(value)
-		if err != nil {
-			return nil
-		}
-		return sliceClaims(nil, part.Slices)
-	case tagManifest:
-		parts, err := decodeManifest(value)
-		if err != nil {
-			return nil
-		}
-		var out []claim
-		for i := range parts {
-			out = sliceClaims(out, parts[i].Slices)
-		}
-		return out
-	default:
-		o, err := decodeObject(value)
-		if err != nil || o.Data.Shared {
-			return nil
-		}
-		return dataClaims(&o.Data)
-	}
-}
-
-func sliceClaims(out []claim, of []Slice) []claim {
-	for i := range of {
-		if o := of[i].Owner; o != nil {
-			out = append(out, newClaim(claimPin, of[i].ID, appendOwner(nil, o)))
-			continue
-		}
-		out = append(out, newClaim(claimData, of[i].ID, nil))
-	}
-	return out
-}
-
-func dataClaims(d *Data) []claim {
-	switch d.Kind {
-	case DataEmpty, DataInline:
-		return nil
-	case DataRows:
-		return []claim{newClaim(claimData, d.ID, nil)}
-	case DataManifest:
-		return []claim{newClaim(claimManifest, d.ID, nil)}
-	case DataExtents:
-	}
-	out := []claim{newClaim(claimData, d.ID, nil)}
-	for i := range d.Extents {
-		out = append(out, extentClaim(d.ID, place{d.Extents[i].Partition, d.Extents[i].Stripe}))
-	}
-	return out
-}
-
-func (p *homePass) need(c *pageCheck, l lack) {
-	if p.claims[l.claim] == 0 {
-		l.key = bytes.Clone(l.key)
+func (p *homePass) need(c *pageCheck, made claim, l lack) {
+	if p.claims[made] == 0 {
+		l.id, l.key = made.id(), bytes.Clone(l.key)
 		c.then(func() { p.lacks = append(p.lacks, l) })
 	}
 }
 
 // needsHome checks ids in E or Y, at the first of their rows.
-func (p *homePass) needsHome(kind byte, detail string) rowCheck {
-	return func(c *pageCheck, row kv.Pair) error {
-		id, _, err := c.idKey(row.Key)
-		if err != nil {
-			return nil //nolint:nilerr // rows reports it
-		}
-		before, err := c.endOf(row.Key[len(c.keys.root)], id, bytes.Clone(row.Key))
-		if err != nil || before >= 0 {
-			return err
-		}
-		accounted, err := c.accounted(id)
-		if err == nil && !accounted {
-			p.need(c, lack{newClaim(kind, id, nil), OrphanData, row.Key, detail})
-		}
+func (p *homePass) needsHome(c *pageCheck, row kv.Pair) error {
+	id, _, err := c.idKey(row.Key)
+	if err != nil {
+		return nil //nolint:nilerr // rows reports it
+	}
+	tag := row.Key[len(c.keys.root)]
+	before, err := c.endOf(tag, id, bytes.Clone(row.Key))
+	if err != nil || before >= 0 {
 		return err
 	}
+	accounted, err := c.accounted(id)
+	if err != nil || accounted {
+		return err
+	}
+	home, detail := newClaim(claimData, id, nil), "no row is the home of this data"
+	if tag == tagManifest {
+		home, detail = newClaim(claimManifest, id, nil), "no object is the home of this manifest"
+	}
+	p.need(c, home, lack{problem: OrphanData, key: row.Key, detail: detail, check: (*homePass).needsHome})
+	return nil
 }
 
 // accounted says that an id needs no home: it is being written, or its home is
@@ -261,7 +144,7 @@ func (p *homePass) needsPin(c *pageCheck, row kv.Pair) error {
 	if o, err := parseOwner(suffix); err != nil || o.Kind != OwnerPart {
 		return nil //nolint:nilerr // rows reports it
 	}
-	p.need(c, lack{newClaim(claimPin, id, suffix), OrphanPin, row.Key, "no part has a slice with this owner"})
+	p.need(c, newClaim(claimPin, id, suffix), lack{problem: OrphanPin, key: row.Key, detail: "no part has a slice with this owner", check: (*homePass).needsPin})
 	return nil
 }
 
@@ -273,66 +156,72 @@ func (p *homePass) needsExtent(c *pageCheck, row kv.Pair) error {
 	}
 	end, err := c.endOf(tagExtents, id, nil)
 	if err == nil && end < 0 {
-		p.need(c, lack{extentClaim(id, at), OrphanRef, row.Key, "no row names an extent of the id in this stripe"})
+		p.need(c, extentClaim(id, at), lack{
+			problem: OrphanRef, key: row.Key, detail: "no row names an extent of the id in this stripe", check: (*homePass).needsExtentOrRow,
+		})
 	}
 	return err
 }
 
-// confirmLacks reports what is still lacking when the claims are gathered
-// again, twice: a claim that moved against the order of the walk is found then.
+// needsExtentOrRow checks such a reference again: meanwhile the extents may
+// have moved from the row of an object to rows E, after checkRef looked there.
+func (p *homePass) needsExtentOrRow(c *pageCheck, row kv.Pair) error {
+	at, id, err := c.keys.parseRef(row.Key)
+	if err == nil {
+		err = c.refInRows(at, id, row.Key)
+	}
+	if err != nil {
+		return err
+	}
+	return p.needsExtent(c, row)
+}
+
+// confirmLacks gathers the claims again and then checks the rows that lacked
+// one, each at one version, and reports what is still lacking. A claim that was
+// there during all of the gathering has been found; for one that was given up,
+// the row says so by now, or has gone.
 func (p *homePass) confirmLacks(ctx context.Context) error {
-	for range 2 {
-		if len(p.lacks) == 0 {
-			return nil
-		}
-		suspects := make(map[DataID]struct{}, len(p.lacks))
-		for _, l := range p.lacks {
-			suspects[l.claim.id()] = struct{}{}
-		}
-		found := make(map[claim]int)
-		err := p.gather(ctx, func(id DataID) bool { _, ok := suspects[id]; return ok }, found)
-		if err != nil {
-			return err
-		}
-		if p.lacks, err = p.remaining(ctx, found); err != nil {
+	if len(p.lacks) == 0 {
+		return nil
+	}
+	suspects := make(map[DataID]struct{}, len(p.lacks))
+	for _, l := range p.lacks {
+		suspects[l.id] = struct{}{}
+	}
+	again := &homePass{checker: p.checker, ids: p.ids, claims: make(map[claim]int)}
+	err := again.gather(ctx, func(id DataID) bool { _, ok := suspects[id]; return ok }, again.claims)
+	if err != nil {
+		return err
+	}
+	for i := range p.lacks {
+		if err := again.confirm(ctx, &p.lacks[i]); err != nil {
 			return err
 		}
 	}
-	for _, l := range p.lacks {
+	for _, l := range again.lacks {
 		p.tell(Problem{Kind: l.problem, Key: readableKey(p.db.keys, l.key), Detail: l.detail})
 	}
 	return nil
 }
 
-// remaining are the lacks that nobody claimed and whose row is still there,
-// not accounted for otherwise.
-func (p *homePass) remaining(ctx context.Context, found map[claim]int) ([]lack, error) {
-	var out []lack
-	for _, l := range p.lacks {
-		if found[l.claim] > 0 {
-			continue
+// confirm checks the row of a lack again, if that is still there.
+func (p *homePass) confirm(ctx context.Context, l *lack) error {
+	var page *pageCheck
+	err := p.view(ctx, func(r *Reader) error {
+		page = p.newPage(r)
+		v, err := r.get(l.key)
+		if err == nil && v != nil {
+			err = l.check(p, page, kv.Pair{Key: l.key, Value: v})
 		}
-		keep := false
-		err := p.view(ctx, func(r *Reader) error {
-			v, err := r.get(l.key)
-			if err != nil {
-				return err
-			}
-			accounted := false
-			if l.claim[0] == claimData || l.claim[0] == claimManifest {
-				accounted, err = p.newPage(r).accounted(l.claim.id())
-			}
-			keep = v != nil && !accounted
-			return err
-		})
 		if err != nil {
-			return nil, err
+			err = page.corrupt(l.key, err)
 		}
-		if keep {
-			out = append(out, l)
-		}
+		return err
+	})
+	if err == nil {
+		p.merge(page)
 	}
-	return out, nil
+	return err
 }
 
 // duplicates reports ids with two homes. Claims that were seen twice because
