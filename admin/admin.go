@@ -11,13 +11,18 @@
 //	GET  /-/metrics   Prometheus text
 //	GET  /-/status    what the running system says of itself; JSON
 //	POST /-/check     runs the whole-state checker and streams what it finds
+//	     /-/accounts  accounts and their users; JSON
+//	     /-/keys      access keys; JSON
 //	GET  /-/debug/pprof/…
 //
-// There is no authentication yet: whoever reaches the listener is trusted,
-// which is why it listens on the loopback address by default. Requests that a
-// web page of another origin makes are refused.
+// Accounts and keys need a token, that of the root credentials or one that only
+// who can read the data directories knows. Whoever reaches the listener is trusted
+// with the rest, which is why it listens on the loopback address by default.
+// Requests that a web page makes are refused, whether it is of another origin or
+// has made a name of its own point here.
 //
-// The package imports nothing of ours; only cmd may import it.
+// The package imports the vocabulary of iam and nothing else of ours; only cmd may
+// import it.
 package admin
 
 import (
@@ -74,6 +79,9 @@ type Options struct {
 	// Status returns a value that encodes to JSON.
 	Status  func(ctx context.Context) (any, error)
 	Checker Checker
+	// Directory is shown to requests with one of the Tokens.
+	Directory Directory
+	Tokens    []string
 	// Logger gets what a client cannot be told any more. Nil discards it.
 	Logger *slog.Logger
 }
@@ -104,8 +112,11 @@ func NewHandler(o Options) http.Handler {
 	if o.Checker != nil {
 		mux.HandleFunc("POST "+pathCheck, h.check)
 	}
+	if o.Directory != nil {
+		h.handleDirectory(mux)
+	}
 	mux.Handle("GET "+pathPprof, http.StripPrefix("/-", profiles()))
-	return http.NewCrossOriginProtection().Handler(mux)
+	return addressed(http.NewCrossOriginProtection().Handler(mux))
 }
 
 // profiles serves net/http/pprof, whose own paths begin with /debug/pprof/.

@@ -18,8 +18,9 @@ const maxErrorBody = 4 << 10
 
 // Client asks the admin listener of a running server.
 type Client struct {
-	base string
-	http *http.Client
+	base  string
+	http  *http.Client
+	token string // empty: none
 }
 
 // NewClient returns a client of the listener at base, a URL such as

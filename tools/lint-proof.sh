@@ -12,6 +12,7 @@ cases='leaves|s3|../iam
 leaves|s3/deeper|../iam
 leaves|iam|../checksum
 leaves|placement|../s3
+directory|iam/directory|../objects
 checksum|checksum|../s3
 sigv4|sigv4|../iam
 gateway|gateway|../blobd

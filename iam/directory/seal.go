@@ -1,0 +1,169 @@
+package directory
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/undercroft/undercroft/metadata"
+)
+
+// MasterKey encrypts the secrets of access keys.
+type MasterKey [32]byte
+
+// ErrWrongMasterKey says that a store's secrets were sealed under another
+// master key.
+var ErrWrongMasterKey = errors.New("wrong master key")
+
+// ParseMasterKey decodes a master key: 32 bytes in base64.
+func ParseMasterKey(text string) (k MasterKey, err error) {
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(raw) != len(k) {
+		// The decoder's own words could repeat the key.
+		return MasterKey{}, errors.New("a master key is the base64 of 32 bytes (openssl rand -base64 32)")
+	}
+	return MasterKey(raw), nil
+}
+
+// NewMasterKey makes a master key.
+func NewMasterKey(random io.Reader) (k MasterKey, err error) {
+	if _, err := io.ReadFull(random, k[:]); err != nil {
+		return MasterKey{}, fmt.Errorf("making a master key: %w", err)
+	}
+	return k, nil
+}
+
+// Text is the form that [ParseMasterKey] reads.
+func (k MasterKey) Text() string { return base64.StdEncoding.EncodeToString(k[:]) }
+
+// String hides the key, should one ever be printed.
+func (k MasterKey) String() string { return "(hidden)" }
+
+// GoString hides it from %#v too.
+func (k MasterKey) GoString() string { return k.String() }
+
+// id names a master key without telling anything about it.
+func (k MasterKey) id() uint64 {
+	mac := hmac.New(sha256.New, k[:])
+	_, _ = mac.Write([]byte("undercroft master key id")) // never fails
+	return binary.BigEndian.Uint64(mac.Sum(nil))
+}
+
+// A sealed text is 12 random bytes, the nonce, then the output of AES-256-GCM,
+// whose associated data names what was sealed.
+const nonceSize = 12
+
+// What is sealed, and the known text of the check.
+const (
+	sealedSecret = "undercroft access key\x00"
+	sealedCheck  = "undercroft master key check"
+)
+
+// sealer encrypts and decrypts under one master key.
+type sealer struct {
+	id     uint64
+	aead   cipher.AEAD
+	random io.Reader
+}
+
+func newSealer(key MasterKey, random io.Reader) (*sealer, error) {
+	if key == (MasterKey{}) {
+		return nil, errors.New("directory: no master key")
+	}
+	block, err := aes.NewCipher(key[:])
+	if err != nil {
+		return nil, fmt.Errorf("directory: %w", err)
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		return nil, fmt.Errorf("directory: %w", err)
+	}
+	return &sealer{id: key.id(), aead: aead, random: random}, nil
+}
+
+func (s *sealer) encrypt(text, about string) ([]byte, error) {
+	nonce := make([]byte, nonceSize, nonceSize+len(text)+s.aead.Overhead())
+	if _, err := io.ReadFull(s.random, nonce); err != nil {
+		return nil, fmt.Errorf("sealing: %w", err)
+	}
+	return s.aead.Seal(nonce, nonce, []byte(text), []byte(about)), nil
+}
+
+func (s *sealer) decrypt(sealed []byte, about string) (string, error) {
+	if len(sealed) < nonceSize {
+		return "", errors.New("a sealed text is too short")
+	}
+	text, err := s.aead.Open(nil, sealed[:nonceSize], sealed[nonceSize:], []byte(about))
+	if err != nil {
+		return "", fmt.Errorf("opening a sealed text: %w", err)
+	}
+	return string(text), nil
+}
+
+// close puts a secret into the row of its access key.
+func (s *sealer) close(k *metadata.AccessKey, secret string) (err error) {
+	k.MasterKey = s.id
+	k.Sealed, err = s.encrypt(secret, sealedSecret+k.Key)
+	return err
+}
+
+// open returns the secret of an access key.
+func (s *sealer) open(k *metadata.AccessKey) (string, error) {
+	if k.MasterKey != s.id {
+		return "", fmt.Errorf("access key %s: %w: its secret is sealed under %016x, this is %016x", k.Key, ErrWrongMasterKey, k.MasterKey, s.id)
+	}
+	secret, err := s.decrypt(k.Sealed, sealedSecret+k.Key)
+	if err != nil {
+		return "", fmt.Errorf("access key %s: %w", k.Key, err)
+	}
+	return secret, nil
+}
+
+// verify holds the master key against what the store records. A store in which
+// nothing was sealed yet takes any.
+func (s *sealer) verify(r *metadata.Reader) error {
+	known, err := r.MasterKeys()
+	if err != nil || len(known) == 0 {
+		return err
+	}
+	for _, k := range known {
+		if k.ID != s.id {
+			continue
+		}
+		text, err := s.decrypt(k.Check, sealedCheck)
+		if err != nil || text != sealedCheck {
+			return fmt.Errorf("%w: the check of master key %016x does not open", ErrWrongMasterKey, k.ID)
+		}
+		return nil
+	}
+	return fmt.Errorf("%w: the secrets of this store are sealed under master key %016x and this one is %016x; start with the one they were sealed under",
+		ErrWrongMasterKey, known[0].ID, s.id)
+}
+
+// record makes sure that the store knows under which master key the secrets of
+// this transaction are sealed.
+func (s *sealer) record(tx *metadata.Tx) error {
+	known, err := tx.MasterKeys()
+	if err != nil {
+		return err
+	}
+	for _, k := range known {
+		if k.ID == s.id {
+			return nil
+		}
+	}
+	if len(known) > 0 {
+		return ErrWrongMasterKey
+	}
+	check, err := s.encrypt(sealedCheck, sealedCheck)
+	if err != nil {
+		return err
+	}
+	return tx.PutMasterKey(&metadata.MasterKey{ID: s.id, Check: check})
+}
