@@ -238,7 +238,7 @@ func checksumOf(sums []Checksum, algorithm string) string {
 func (c *completion) object() (*metadata.Object, error) {
 	u := c.upload
 	row := &metadata.Object{
-		Key: u.Key, Null: true, Size: c.size, Attributes: u.Attributes, Tags: u.Tags, ACL: u.ACL,
+		Key: u.Key, Size: c.size, Attributes: u.Attributes, Tags: u.Tags, ACL: u.ACL,
 		Parts: len(c.parts), Owner: u.Owner,
 	}
 	row.ETag = checksum.MultipartETag(func(yield func([md5.Size]byte) bool) {

@@ -34,11 +34,7 @@ func (s *Service) UploadPartCopy(ctx context.Context, in UploadPartCopyInput) (U
 	if err != nil {
 		return UploadPartCopyOutput{}, asS3(err)
 	}
-	source, err := s.bucket(ctx, in.Source.Bucket)
-	if err != nil {
-		return UploadPartCopyOutput{}, err
-	}
-	p := &partCopy{svc: s, in: &in, target: &t, upload: u, source: source}
+	p := &partCopy{svc: s, in: &in, target: &t, upload: u}
 	out, err := p.run(ctx)
 	return out, asS3(err)
 }
@@ -50,6 +46,7 @@ type partCopy struct {
 	upload         *metadata.Upload
 	source         *metadata.Bucket
 	from           *metadata.Object
+	versioned      bool // the source's bucket keeps versions
 	offset, length int64
 	row            *metadata.Part
 	md5            []byte     // of the range, where it was read
@@ -59,7 +56,10 @@ type partCopy struct {
 func (p *partCopy) run(ctx context.Context) (UploadPartCopyOutput, error) {
 	var rewrite bool
 	err := p.svc.db.View(ctx, "copy-part", func(r *metadata.Reader) (err error) {
-		if err = p.find(r); err != nil {
+		if p.source, err = p.svc.bucketIn(r, p.in.Source.Bucket); err != nil {
+			return err
+		}
+		if err = p.find(r, p.source); err != nil {
 			return err
 		}
 		if p.from.Data.Kind == metadata.DataInline {
@@ -83,11 +83,12 @@ func (p *partCopy) run(ctx context.Context) (UploadPartCopyOutput, error) {
 }
 
 // find reads the source and resolves the range.
-func (p *partCopy) find(r rows) error {
-	from, err := readable(r, p.source.ID, p.in.Source.version())
+func (p *partCopy) find(r rows, b *metadata.Bucket) error {
+	from, err := readable(r, b, p.in.Source.version())
 	if err != nil {
-		return err
+		return sourceError(err)
 	}
+	p.versioned = b.Versioning != metadata.Unversioned
 	if pre := p.in.Source.Precondition; pre != nil {
 		if err := pre(s3.ETag(from.ETag), from.Modified); err != nil {
 			return err
@@ -165,13 +166,20 @@ func (p *partCopy) open(ctx context.Context) (io.ReadCloser, error) {
 	var inline []byte
 	err := p.svc.db.View(ctx, "copy-part", func(r *metadata.Reader) (err error) {
 		inline, err = r.Inline(p.source.ID, p.from.Key, p.from.Ord)
+		if err != nil {
+			return err
+		}
+		same, err := wrote(r, p.source.ID, p.from)
+		if err == nil && !same {
+			err = errSourceMoved // replaced meanwhile: its bytes went with it
+		}
 		return err
 	})
-	if err == nil && int64(len(inline)) != p.from.Size {
-		err = errSourceMoved // replaced meanwhile: its bytes went with it
-	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, s3.NewError(s3.SlowDown).Because(err)
+	case int64(len(inline)) != p.from.Size:
+		return nil, metadata.ErrCorrupt
 	}
 	return io.NopCloser(bytes.NewReader(inline[p.offset : p.offset+p.length])), nil
 }
@@ -204,19 +212,20 @@ func (p *partCopy) sum(ctx context.Context) error {
 
 // pin publishes the part; the source is read again in the same transaction.
 func (p *partCopy) pin(ctx context.Context) (UploadPartCopyOutput, error) {
-	seen := p.from.Ord
+	seen := p.from.Token
 	p.row = &metadata.Part{
 		Number: p.in.Number, Size: p.length, ETag: p.etag(),
 		Checksums: p.sums, Token: p.svc.db.NewToken(),
 	}
 	err := p.svc.publishPart(ctx, p.target, p.row, func(tx *metadata.Tx) error {
-		if _, err := p.svc.requireBucket(tx, p.source); err != nil {
+		b, err := p.svc.requireBucket(tx, p.source)
+		if err != nil {
 			return err
 		}
-		if err := p.find(tx); err != nil {
+		if err := p.find(tx, b); err != nil {
 			return err
 		}
-		if p.from.Ord != seen {
+		if p.from.Token != seen {
 			return s3.NewError(s3.SlowDown).Because(errSourceMoved)
 		}
 		return p.pinSlices(tx)
@@ -262,6 +271,6 @@ func (p *partCopy) etag() string {
 
 func (p *partCopy) output(part Part) UploadPartCopyOutput {
 	return UploadPartCopyOutput{
-		Part: part, SourceVersionID: versionID(p.from), SourceVersioned: !p.from.Null,
+		Part: part, SourceVersionID: versionID(p.from), SourceVersioned: p.versioned,
 	}
 }

@@ -14,11 +14,11 @@ func (s *Service) GetObjectAttributes(ctx context.Context, in AttributesInput) (
 		if err != nil {
 			return err
 		}
-		row, err := readable(r, b.ID, named{in.Key, in.VersionID, in.Access})
+		row, err := readable(r, b, named{in.Key, in.VersionID, in.Access})
 		if err != nil {
 			return err
 		}
-		out = AttributesOutput{Object: objectOf(row)}
+		out = AttributesOutput{Object: readOf(row, b)}
 		if in.Precondition != nil {
 			if err := in.Precondition(out.Object.ETag, row.Modified); err != nil {
 				return err

@@ -47,23 +47,24 @@ type copying struct {
 	in             *CopyObjectInput
 	source, target *metadata.Bucket
 	from           *metadata.Object // the source as the transaction saw it
+	versioned      bool             // the source's bucket keeps versions
 	row            *metadata.Object
 	inline         []byte
 	sum            *Checksum // computed ahead, of the version summed
-	summed         metadata.Ord
+	summed         metadata.Token
 }
 
 func (c *copying) attempt(ctx context.Context) (CopyObjectOutput, error) {
 	if err := c.computeSum(ctx); err != nil {
 		return CopyObjectOutput{}, err
 	}
-	c.row = &metadata.Object{Key: string(c.in.Key), Null: true, Owner: string(c.in.Owner)}
+	c.row = &metadata.Object{Key: string(c.in.Key), Owner: string(c.in.Owner)}
 	err := c.svc.publishCopy(ctx, c)
 	if err != nil {
 		return CopyObjectOutput{}, err
 	}
 	return CopyObjectOutput{
-		Object: objectOf(c.row), SourceVersionID: versionID(c.from), SourceVersioned: !c.from.Null,
+		Object: objectOf(c.row), SourceVersionID: versionID(c.from), SourceVersioned: c.versioned,
 	}, nil
 }
 
@@ -77,10 +78,10 @@ func (c *copying) computeSum(ctx context.Context) error {
 		VersionID: c.in.Source.VersionID, Precondition: c.in.Source.Precondition, Access: c.in.Source.Access,
 	})
 	if err != nil {
-		return err
+		return sourceError(err)
 	}
 	defer func() { _ = got.Body.Close() }() // reading: nothing is lost
-	c.summed = got.ord
+	c.summed = got.token
 	if hasSum(got.Object.Checksums, c.in.Checksum) {
 		c.sum = nil
 		return nil
@@ -122,14 +123,16 @@ func (s *Service) publishCopy(ctx context.Context, c *copying) error {
 
 // readSource reads the source serializably and fills the row from it.
 func (c *copying) readSource(tx *metadata.Tx) error {
-	if _, err := c.svc.requireBucket(tx, c.source); err != nil {
-		return err
-	}
-	from, err := readable(tx, c.source.ID, c.in.Source.version())
+	b, err := c.svc.requireBucket(tx, c.source)
 	if err != nil {
 		return err
 	}
-	if c.in.Checksum.Valid() && from.Ord != c.summed {
+	from, err := readable(tx, b, c.in.Source.version())
+	if err != nil {
+		return sourceError(err)
+	}
+	c.versioned = b.Versioning != metadata.Unversioned
+	if c.in.Checksum.Valid() && from.Token != c.summed {
 		return errSourceMoved
 	}
 	if pre := c.in.Source.Precondition; pre != nil {

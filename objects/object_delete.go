@@ -9,8 +9,9 @@ import (
 	"github.com/undercroft/undercroft/s3"
 )
 
-// DeleteObject removes the current version of a key, or the version named. A
-// key that is not there is deleted already.
+// DeleteObject removes the version named, for good. Where none is named, it
+// removes the object, or hides it behind a delete marker where versions are
+// kept. What is not there is deleted already.
 func (s *Service) DeleteObject(ctx context.Context, in DeleteObjectInput) (DeleteObjectOutput, error) {
 	if err := s3.ValidateKey(in.Key); err != nil {
 		return DeleteObjectOutput{}, err
@@ -19,28 +20,66 @@ func (s *Service) DeleteObject(ctx context.Context, in DeleteObjectInput) (Delet
 	if err != nil {
 		return DeleteObjectOutput{}, err
 	}
-	var victim *metadata.Object
-	err = s.db.Update(ctx, "delete", func(tx *metadata.Tx) error {
-		if _, err := s.requireBucket(tx, b); err != nil {
-			return err
-		}
-		if victim, err = findVersion(tx, b.ID, in.Key, in.VersionID); err != nil {
-			return err
-		}
-		if err := checkWrite(in.Precondition, victim); err != nil || victim == nil {
-			return err
-		}
-		return tx.DeleteObject(b.ID, victim)
-	})
+	d := &deletion{svc: s, in: &in, token: s.db.NewToken(), suffix: s.db.NewSuffix()}
+	err = s.updateKey(ctx, "delete", b.ID, string(in.Key), func(tx *metadata.Tx) error { return d.run(tx, b) })
 	if errors.Is(err, kv.ErrUnknownCommit) {
 		err = s.settle(ctx, err, func(r *metadata.Reader) (bool, error) {
-			found, err := r.Object(b.ID, string(in.Key))
-			return found == nil, err
+			if d.marker != nil {
+				return wrote(r, b.ID, d.marker)
+			}
+			return r.TokenSeen(d.token)
 		})
 	}
-	out := DeleteObjectOutput{}
-	if in.VersionID != "" {
-		out.VersionID = in.VersionID
+	return d.out, asS3(conditional(err, in.Precondition))
+}
+
+// deletion is one DeleteObject.
+type deletion struct {
+	svc    *Service
+	in     *DeleteObjectInput
+	token  metadata.Token
+	suffix uint64
+	marker *metadata.Object // written by the last attempt, or nil
+	out    DeleteObjectOutput
+}
+
+// run is one attempt.
+func (d *deletion) run(tx *metadata.Tx, b *metadata.Bucket) error {
+	d.marker, d.out = nil, DeleteObjectOutput{VersionID: d.in.VersionID}
+	slot, err := d.svc.openSlot(tx, b, string(d.in.Key))
+	if err != nil {
+		return err
 	}
-	return out, asS3(err)
+	victim, err := slot.find(d.in.VersionID)
+	if err != nil {
+		return err
+	}
+	if err := checkWrite(d.in.Precondition, victim); err != nil {
+		return err
+	}
+	if d.in.VersionID == "" && slot.bucket.Versioning != metadata.Unversioned {
+		return d.mark(slot)
+	}
+	if victim == nil {
+		return nil
+	}
+	d.out.DeleteMarker = victim.DeleteMarker
+	if err := slot.remove(victim); err != nil {
+		return err
+	}
+	return tx.MarkToken(d.token) // no row is left to tell
+}
+
+// mark leaves a delete marker.
+func (d *deletion) mark(slot *slot) error {
+	owner := string(d.in.Owner)
+	if owner == "" {
+		owner = slot.bucket.Owner
+	}
+	d.marker = &metadata.Object{
+		Key: slot.key, Suffix: d.suffix, DeleteMarker: true, Owner: owner, Token: d.token,
+	}
+	slot.order(d.marker, d.svc.opts.Now())
+	d.out = DeleteObjectOutput{VersionID: versionID(d.marker), DeleteMarker: true}
+	return slot.mark(d.marker)
 }

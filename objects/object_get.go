@@ -50,10 +50,10 @@ func (s *Service) look(
 		if err != nil {
 			return err
 		}
-		if row, err = readable(r, b.ID, named{in.Key, in.VersionID, in.Access}); err != nil {
+		if row, err = readable(r, b, named{in.Key, in.VersionID, in.Access}); err != nil {
 			return err
 		}
-		out.Object, out.ord = objectOf(row), row.Ord
+		out.Object, out.token = readOf(row, b), row.Token
 		if in.Precondition != nil {
 			if err := in.Precondition(out.Object.ETag, row.Modified); err != nil {
 				return err
@@ -84,7 +84,7 @@ func (c *CopySource) version() named { return named{c.Key, c.VersionID, c.Access
 
 // readable returns the version that a read names. A delete marker is not there
 // to be read: NoSuchKey for the current one, MethodNotAllowed by its id.
-func readable(r rows, b metadata.BucketID, n named) (*metadata.Object, error) {
+func readable(r rows, b *metadata.Bucket, n named) (*metadata.Object, error) {
 	row, err := findVersion(r, b, n.key, n.version)
 	if err != nil {
 		return nil, err
@@ -96,7 +96,7 @@ func readable(r rows, b metadata.BucketID, n named) (*metadata.Object, error) {
 	case row == nil:
 		return nil, notFound(n.key, n.version)
 	case row.DeleteMarker:
-		return nil, s3.NewError(s3.MethodNotAllowed).With("Method", "GET").With("ResourceType", "DeleteMarker")
+		return nil, markerError(row, n)
 	}
 	return row, nil
 }

@@ -3,7 +3,6 @@ package objects
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/undercroft/undercroft/metadata"
 	"github.com/undercroft/undercroft/metadata/kv"
@@ -26,7 +25,7 @@ func (s *Service) PutObject(ctx context.Context, in PutObjectInput) (Object, err
 		return Object{}, asS3(err)
 	}
 	row := &metadata.Object{
-		Key: string(in.Key), Null: true, Size: st.size, ETag: st.etag(),
+		Key: string(in.Key), Size: st.size, ETag: st.etag(),
 		Checksums: st.sums, Attributes: in.Attributes, Owner: string(in.Owner), Tags: in.Tags, ACL: in.ACL,
 	}
 	err = s.publishObject(ctx, publication{
@@ -59,7 +58,7 @@ type publication struct {
 	bucket *metadata.Bucket
 	row    *metadata.Object
 	pre    WritePrecondition
-	// data is called in each attempt, after row.Ord and before the row is
+	// data is called in each attempt, after row.Ord is set and before the row is
 	// written. It writes what the row refers to, sets row.Data and returns the inline
 	// bytes.
 	data func(*metadata.Tx) (inline []byte, err error)
@@ -68,40 +67,42 @@ type publication struct {
 }
 
 // publishObject makes a row the current version of its key, in one
-// transaction with the rows of its data.
+// transaction with the rows of its data. What happens to the version before
+// follows from the bucket's versioning at that moment.
 func (s *Service) publishObject(ctx context.Context, p publication) error {
 	b, row := p.bucket, p.row
 	row.Suffix = s.db.NewSuffix()
 	if row.Token = p.token; row.Token == (metadata.Token{}) {
 		row.Token = s.db.NewToken()
 	}
-	err := s.db.Update(ctx, "put", func(tx *metadata.Tx) error {
-		if _, err := s.requireBucket(tx, b); err != nil {
-			return err
-		}
-		old, err := tx.Object(b.ID, row.Key)
+	err := s.updateKey(ctx, "put", b.ID, row.Key, func(tx *metadata.Tx) error {
+		slot, err := s.openSlot(tx, b, row.Key)
 		if err != nil {
 			return err
 		}
-		if err := checkWrite(p.pre, old); err != nil {
+		if err := checkWrite(p.pre, slot.live()); err != nil {
 			return err
 		}
-		now := s.opts.Now()
-		row.Modified = now.Truncate(time.Millisecond)
-		row.Ord = nextOrd(now, old)
+		slot.order(row, s.opts.Now())
 		inline, err := p.data(tx)
 		if err != nil {
 			return err
 		}
-		return tx.PutObject(b.ID, old, row, inline)
+		return slot.put(row, inline)
 	})
 	if errors.Is(err, kv.ErrUnknownCommit) {
-		err = s.settle(ctx, err, func(r *metadata.Reader) (bool, error) {
-			found, err := r.Object(b.ID, row.Key)
-			return found != nil && found.Token == row.Token, err
-		})
+		err = s.settle(ctx, err, func(r *metadata.Reader) (bool, error) { return wrote(r, b.ID, row) })
 	}
-	return err
+	return conditional(err, p.pre)
+}
+
+// conditional is the error of a write: where a condition was to be decided and
+// other writers left no moment for it, AWS has a code of its own.
+func conditional(err error, pre WritePrecondition) error {
+	if pre == nil || !errors.Is(err, kv.ErrConflict) {
+		return err
+	}
+	return s3.NewError(s3.ConditionalRequestConflict).Because(err)
 }
 
 func checkWrite(pre WritePrecondition, old *metadata.Object) error {

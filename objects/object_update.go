@@ -64,15 +64,16 @@ func (s *Service) updateObject(ctx context.Context, bucket s3.BucketName, n name
 	}
 	token := s.db.NewToken()
 	err = s.db.Update(ctx, "update-object", func(tx *metadata.Tx) error {
-		if _, err := s.requireBucket(tx, b); err != nil {
+		b, err := s.requireBucket(tx, b)
+		if err != nil {
 			return err
 		}
-		row, err := readable(tx, b.ID, n)
+		row, err := readable(tx, b, n)
 		if err != nil {
 			return err
 		}
 		change(row)
-		out = objectOf(row)
+		out = readOf(row, b)
 		if err := tx.UpdateObject(b.ID, row); err != nil {
 			return err
 		}

@@ -53,6 +53,7 @@ type Service struct {
 	store   *partition.Store
 	opts    Options
 	buckets *bucketCache
+	turns   *turns
 	hashers checksum.Pool
 }
 
@@ -67,7 +68,7 @@ func New(db *metadata.DB, store *partition.Store, o Options) *Service {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Service{db: db, store: store, opts: o, buckets: newBucketCache()}
+	return &Service{db: db, store: store, opts: o, buckets: newBucketCache(), turns: newTurns()}
 }
 
 // Bucket describes a bucket.
@@ -83,6 +84,7 @@ type Object struct {
 	Key          s3.Key
 	VersionID    s3.VersionID // "null" for what was written unversioned; the gateway shows it only where S3 does
 	Versioned    bool         // the version id is to be shown
+	DeleteMarker bool         // only asked about by the precondition of a deletion
 	Size         int64
 	ETag         s3.ETag // without quotes
 	Modified     time.Time
@@ -119,7 +121,9 @@ func (a Access) ask(row *metadata.Object) error {
 type Precondition func(etag s3.ETag, modified time.Time) error
 
 // WritePrecondition decides inside the transaction of a write on the version
-// it would replace, nil when there is none. It may be called more than once.
+// it would replace, nil when there is none: a delete marker counts as none. A
+// deletion asks about what it would delete, and then about delete markers too.
+// It may be called more than once.
 type WritePrecondition func(current *Object) error
 
 // Body is the bytes of a PutObject or UploadPart with what the client said of
@@ -178,20 +182,24 @@ type GetObjectOutput struct {
 	Offset, Length int64
 	Partial        bool
 	Body           Reading // nil for HeadObject
-	ord            metadata.Ord
+	token          metadata.Token
 }
 
 // DeleteObjectInput names what to delete.
 type DeleteObjectInput struct {
 	Bucket       s3.BucketName
 	Key          s3.Key
-	VersionID    s3.VersionID
+	VersionID    s3.VersionID // "": the object, whatever its current version
+	Owner        s3.OwnerID   // of the delete marker; "": the bucket's owner
 	Precondition WritePrecondition
 }
 
 // DeleteObjectOutput tells what a deletion did.
 type DeleteObjectOutput struct {
-	VersionID    s3.VersionID
+	// VersionID is that of the version deleted, or of the delete marker left
+	// behind; empty where no version was named and none is kept.
+	VersionID s3.VersionID
+	// DeleteMarker says that a delete marker was left behind or deleted.
 	DeleteMarker bool
 }
 
