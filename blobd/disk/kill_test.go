@@ -9,12 +9,13 @@ import (
 	"github.com/undercroft/undercroft/blobd"
 	"github.com/undercroft/undercroft/blobd/disk"
 	"github.com/undercroft/undercroft/internal/vfs"
+	"github.com/undercroft/undercroft/internal/vfs/faultfs"
 )
 
 // A process was killed after it had made the directory of a group of shards and
 // before it had made that durable. What the next one writes there is durable.
 func TestDirectoriesThatAKilledProcessMadeAreMadeDurable(t *testing.T) {
-	fsys := vfs.NewCrashableMem()
+	fsys := faultfs.NewMem(vfs.NewCrashableMem())
 	format(t, fsys, "/disk")
 	d := open(t, fsys, "/disk", small)
 	if err := d.Close(); err != nil {

@@ -95,7 +95,7 @@ func TestPowerLossAfterAKill(t *testing.T) {
 
 // killed runs a process that stands still for ever at change n, and returns
 // how many objects it had acknowledged.
-func killed(t *testing.T, mem *testcluster.Mem, n int) int {
+func killed(t *testing.T, mem *faultfs.Mem, n int) int {
 	t.Helper()
 	dying := faultfs.New(mem)
 	stalled, ended := make(chan struct{}, 1), make(chan struct{})
@@ -119,7 +119,7 @@ func killed(t *testing.T, mem *testcluster.Mem, n int) int {
 
 func powerLossAfterAKill(t *testing.T, n int) {
 	t.Helper()
-	mem := testcluster.NewMem(vfs.NewCrashableMem())
+	mem := faultfs.NewMem(vfs.NewCrashableMem())
 	first := testcluster.New(t, testcluster.Options{FS: unlocked{mem}, Disks: 3})
 	if _, err := first.Objects.CreateBucket(t.Context(), objects.CreateBucketInput{Name: "bucket", Owner: "me"}); err != nil {
 		t.Fatal(err)

@@ -67,7 +67,7 @@ type crasher struct {
 }
 
 // install hooks a crasher into a file system.
-func (c *crasher) install(fs *faultfs.FS, mem *testcluster.Mem) {
+func (c *crasher) install(fs *faultfs.FS, mem *faultfs.Mem) {
 	fs.Hook(func(op faultfs.Op) {
 		if op.Kind&faultfs.Changes == 0 {
 			return
@@ -79,7 +79,7 @@ func (c *crasher) install(fs *faultfs.FS, mem *testcluster.Mem) {
 	})
 }
 
-func (c *crasher) take(mem *testcluster.Mem, n int64, op faultfs.Op, percent int) {
+func (c *crasher) take(mem *faultfs.Mem, n int64, op faultfs.Op, percent int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	at := begun(c.scripts)
@@ -244,7 +244,7 @@ func verifyAll(t *testing.T, taken []*crash, scripts []*script, again int64) int
 // returns how often.
 func crashWhileOpening(t *testing.T, first *crash, scripts []*script) int64 {
 	t.Helper()
-	mem := testcluster.NewMem(first.fs.CrashClone(pebblevfs.CrashCloneCfg{}))
+	mem := faultfs.NewMem(first.fs.CrashClone(pebblevfs.CrashCloneCfg{}))
 	fs := faultfs.New(mem)
 	k := &crasher{wanted: sweep(0, 1, 6), rng: rand.New(rand.NewPCG(2, uint64(first.number)))}
 	k.install(fs, mem)

@@ -49,7 +49,7 @@ type Cluster struct {
 	// Faults is FS, to make it fail; nil where Options.FS replaced it.
 	Faults *faultfs.FS
 
-	mem  *Mem
+	mem  *faultfs.Mem
 	t    testing.TB
 	opts Options
 	tick *atomic.Int64
@@ -71,7 +71,7 @@ func New(tb testing.TB, o Options) *Cluster {
 }
 
 func (c *Cluster) use(mem *vfs.MemFS) {
-	c.mem = NewMem(mem)
+	c.mem = faultfs.NewMem(mem)
 	c.Faults = faultfs.New(c.mem)
 	c.FS = c.Faults
 }
@@ -109,7 +109,7 @@ func Reopen(tb testing.TB, fs vfs.FS) (*single.System, error) {
 const reopenTick = 100_000_000
 
 // Mem is the file system in memory, to clone it as a power loss leaves it.
-func (c *Cluster) Mem() *Mem { return c.mem }
+func (c *Cluster) Mem() *faultfs.Mem { return c.mem }
 
 // Open opens a store on the cluster's directories without making it the
 // cluster's own; for tests of what an open refuses.

@@ -30,7 +30,7 @@ type Crash struct {
 // Both are called on the goroutine of the operation, one crash at a time,
 // while other goroutines of work go on.
 func Crashes[P any](seed uint64, work func(fsys *FS), promised func() P, verify func(c Crash, p P)) {
-	mem := vfs.NewCrashableMem()
+	mem := NewMem(vfs.NewCrashableMem())
 	fsys := New(mem)
 	var mu sync.Mutex // one crash at a time; guards number and rng
 	number := 0

@@ -13,6 +13,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/undercroft/undercroft/internal/vfs/faultfs"
 	"github.com/undercroft/undercroft/metadata/kv"
 	"github.com/undercroft/undercroft/metadata/kv/pebble"
 )
@@ -185,7 +186,8 @@ func TestPowerLoss(t *testing.T) {
 
 func crashOnce(t *testing.T, fs *vfs.MemFS, cfg vfs.CrashCloneCfg) *vfs.MemFS {
 	t.Helper()
-	e := open(t, pebble.Options{FS: fs, MemTableBytes: 64 << 10})
+	mem := faultfs.NewMem(fs)
+	e := open(t, pebble.Options{FS: mem, MemTableBytes: 64 << 10})
 	var ev evidence
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -199,7 +201,7 @@ func crashOnce(t *testing.T, fs *vfs.MemFS, cfg vfs.CrashCloneCfg) *vfs.MemFS {
 	for range 3 {
 		waitCommits(t, e, e.Stats().Commits+uint64(20+cfg.RNG.IntN(100)))
 		before := ev.now()
-		image = fs.CrashClone(cfg)
+		image = mem.CrashClone(cfg)
 		checkImage(t, image.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: cfg.RNG}), before)
 	}
 	cancel()
@@ -232,7 +234,8 @@ func waitCommits(t *testing.T, e *pebble.Engine, n uint64) {
 // anything unsynced: what the first reading showed has to be there still.
 func checkImage(t *testing.T, image *vfs.MemFS, before told) {
 	t.Helper()
-	e := open(t, pebble.Options{FS: image, MemTableBytes: 64 << 10})
+	mem := faultfs.NewMem(image)
+	e := open(t, pebble.Options{FS: mem, MemTableBytes: 64 << 10})
 	first, err := readState(t.Context(), e)
 	if err != nil {
 		t.Fatalf("after the crash: %v", err)
@@ -245,7 +248,7 @@ func checkImage(t *testing.T, image *vfs.MemFS, before told) {
 	if first.total < before.total {
 		t.Errorf("counter is %d after the crash, %d was seen", first.total, before.total)
 	}
-	again := image.CrashClone(vfs.CrashCloneCfg{})
+	again := mem.CrashClone(vfs.CrashCloneCfg{})
 	if err := e.Close(); err != nil {
 		t.Error(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
+	"github.com/undercroft/undercroft/internal/vfs/faultfs"
 	"github.com/undercroft/undercroft/metadata/kv"
 	"github.com/undercroft/undercroft/metadata/kv/kvtest"
 	"github.com/undercroft/undercroft/metadata/kv/pebble"
@@ -81,7 +82,7 @@ func want(t *testing.T, what string, err, expect error) {
 }
 
 func TestFailedSyncStopsTheEngine(t *testing.T) {
-	mem := vfs.NewCrashableMem()
+	mem := faultfs.NewMem(vfs.NewCrashableMem())
 	fs := newFaultFS(mem)
 	e := open(t, pebble.Options{FS: fs})
 	want(t, "healthy put", put(t.Context(), e, "a", "1"), nil)
@@ -131,7 +132,7 @@ func TestBackgroundErrorStopsTheEngine(t *testing.T) {
 // A process that is killed leaves log records in the page cache that were never
 // synced. What the next process shows of them has to survive a power loss.
 func TestUnsyncedLogIsMadeDurableAtOpen(t *testing.T) {
-	mem := vfs.NewCrashableMem()
+	mem := faultfs.NewMem(vfs.NewCrashableMem())
 	fs := newFaultFS(mem)
 	e := open(t, pebble.Options{FS: fs, MemTableBytes: 16 << 20})
 	want(t, "put", put(t.Context(), e, "a", "1"), nil)
@@ -160,7 +161,7 @@ func TestUnsyncedLogIsMadeDurableAtOpen(t *testing.T) {
 
 func TestOpenFailsWhenTheLogCannotBeMadeDurable(t *testing.T) {
 	for _, cause := range []error{syscall.EIO, syscall.ENOSPC} {
-		mem := vfs.NewCrashableMem()
+		mem := faultfs.NewMem(vfs.NewCrashableMem())
 		fs := newFaultFS(mem)
 		e := open(t, pebble.Options{FS: fs})
 		want(t, "put", put(t.Context(), e, "a", "1"), nil)

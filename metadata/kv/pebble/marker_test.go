@@ -7,7 +7,6 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
-	"github.com/undercroft/undercroft/internal/testcluster"
 	"github.com/undercroft/undercroft/internal/vfs/faultfs"
 	"github.com/undercroft/undercroft/metadata/kv/pebble"
 )
@@ -20,7 +19,7 @@ func TestMarkerNeverOutlivesItsManifest(t *testing.T) {
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
-	shared := testcluster.NewMem(mem)
+	shared := faultfs.NewMem(mem)
 	fs := faultfs.New(shared)
 	var mu sync.Mutex // guards clones: a compaction syncs too
 	var clones []*vfs.MemFS
