@@ -15,6 +15,7 @@ import (
 	"github.com/undercroft/undercroft/internal/vfs"
 	"github.com/undercroft/undercroft/internal/vfs/faultfs"
 	"github.com/undercroft/undercroft/metadata"
+	"github.com/undercroft/undercroft/metadata/kv"
 	kvpebble "github.com/undercroft/undercroft/metadata/kv/pebble"
 )
 
@@ -25,16 +26,31 @@ type machine struct {
 	closer []func() error
 }
 
+// patient is an engine that waits for a commit as long as it takes: operations
+// stand still while what a crash at them leaves is verified.
+type patient struct{ kv.Engine }
+
+func (p patient) Update(ctx context.Context, o kv.TxOptions, fn func(kv.Tx) error) (kv.Commit, error) {
+	o.Timeout = standstill
+	return p.Engine.Update(ctx, o, fn)
+}
+
+// standstill is more than a machine under load needs for a verification.
+const standstill = time.Hour
+
+// frozen is the clock of a machine: no transaction grows too old.
+func frozen() time.Time { return time.Unix(1_790_000_000, 0).UTC() }
+
 func diskDir(i int) string { return fmt.Sprintf("d%d", i) }
 
 func startMachine(ctx context.Context, fsys vfs.FS) (*machine, error) {
 	m := &machine{}
-	engine, err := kvpebble.Open("meta", kvpebble.Options{FS: fsys, Now: time.Now, ReserveBytes: -1, BallastBytes: -1})
+	engine, err := kvpebble.Open("meta", kvpebble.Options{FS: fsys, Now: frozen, ReserveBytes: -1, BallastBytes: -1})
 	if err != nil {
 		return nil, err
 	}
 	m.closer = append(m.closer, engine.Close)
-	if m.db, err = metadata.Open(engine, metadata.Options{Now: time.Now}); err != nil { //nolint:contextcheck // it takes none
+	if m.db, err = metadata.Open(patient{engine}, metadata.Options{Now: frozen}); err != nil { //nolint:contextcheck // it takes none
 		return nil, errors.Join(err, m.stop())
 	}
 	var disks []blobd.Disk
@@ -46,7 +62,7 @@ func startMachine(ctx context.Context, fsys vfs.FS) (*machine, error) {
 		m.closer = append(m.closer, d.Close)
 		disks = append(disks, d)
 	}
-	m.store, err = Open(ctx, m.db, Options{Disks: disks, Capacity: minCapacity, MinColumn: 4096})
+	m.store, err = Open(ctx, m.db, Options{Disks: disks, Capacity: minCapacity, MinColumn: 4096, AppendTimeout: standstill})
 	if err != nil {
 		return nil, errors.Join(err, m.stop())
 	}
@@ -83,7 +99,7 @@ func (l *ledger) list() []stored {
 func formatDisks(t *testing.T, fsys vfs.FS) {
 	t.Helper()
 	for i := range 3 {
-		if err := blobdisk.Format(fsys, diskDir(i), blobdisk.NewIdentity(blobdisk.ClusterID{1}, time.Now())); err != nil {
+		if err := blobdisk.Format(fsys, diskDir(i), blobdisk.NewIdentity(blobdisk.ClusterID{1}, frozen())); err != nil {
 			t.Fatal(err)
 		}
 	}
