@@ -48,7 +48,7 @@ type Grant struct {
 }
 
 // isPublic reports whether the grantee is everybody or everybody who signs.
-func (g Grant) isPublic() bool {
+func (g *Grant) isPublic() bool {
 	return g.Type == GranteeGroup && (g.ID == GroupAllUsers || g.ID == GroupAuthenticatedUsers)
 }
 
@@ -60,7 +60,36 @@ type ACL struct {
 // IsPublic reports whether the list grants anything to AllUsers or
 // AuthenticatedUsers, which is what the public access block looks at.
 func (a ACL) IsPublic() bool {
-	return slices.ContainsFunc(a.Grants, Grant.isPublic)
+	return slices.ContainsFunc(a.Grants, func(g Grant) bool { return g.isPublic() })
+}
+
+// grants returns the first grant of a permission to the caller, nil when there
+// is none. Logs are delivered by nobody of ours, so LogDelivery grants nothing.
+func (a ACL) grants(p Permission, who *Identity, block PublicAccessBlock) *Grant {
+	if p == "" {
+		return nil
+	}
+	for i := range a.Grants {
+		g := &a.Grants[i]
+		if block.IgnorePublicAcls && g.isPublic() {
+			continue
+		}
+		if (g.Permission == p || g.Permission == PermissionFullControl) && g.reaches(who) {
+			return g
+		}
+	}
+	return nil
+}
+
+// reaches reports whether the caller is the grantee or in the group.
+func (g *Grant) reaches(who *Identity) bool {
+	switch g.Type {
+	case GranteeCanonicalUser:
+		return who.is(CanonicalID(g.ID))
+	case GranteeGroup:
+		return g.ID == GroupAllUsers || g.ID == GroupAuthenticatedUsers && who != nil
+	}
+	return false
 }
 
 // PublicAccessBlock is what overrides public ACLs and policies of a bucket.

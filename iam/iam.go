@@ -65,6 +65,11 @@ func (i *Identity) ARN() string {
 	return "arn:aws:iam::" + string(i.AccountID) + ":user/" + i.UserName
 }
 
+// is reports whether the caller is of the account with a canonical id.
+func (i *Identity) is(id CanonicalID) bool {
+	return i != nil && id != "" && i.CanonicalID == id
+}
+
 // RootIdentity returns the root of the installation's own account.
 func RootIdentity() Identity {
 	return Identity{
