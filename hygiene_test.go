@@ -108,6 +108,10 @@ func arrows() []arrow {
 			reason: "signatures may name S3 errors and headers, nothing else",
 		},
 		{
+			from: []string{"sigv2/..."}, to: anything, except: []string{"s3/...", "sigv2/..."}, through: true,
+			reason: "signatures may name S3 errors and headers, nothing else",
+		},
+		{
 			from: []string{"gateway/..."}, to: []string{"blobd/...", "partition/...", "metadata/..."},
 			reason: "gateway -> objects -> partition -> blobd: a handler sees no disks and no tables",
 		},

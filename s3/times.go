@@ -60,3 +60,21 @@ func ParseHTTP(s string) (time.Time, bool) {
 	}
 	return time.Time{}, false
 }
+
+// compactISO8601 is the layout of x-amz-date.
+const compactISO8601 = "20060102T150405Z"
+
+// ParseDate parses the Date or x-amz-date header of a signed request: as
+// [ParseHTTP], and in the basic form of ISO 8601 and with a numeric zone, which
+// mail libraries write.
+func ParseDate(s string) (time.Time, bool) {
+	if t, ok := ParseHTTP(s); ok {
+		return t, true
+	}
+	layout := time.RFC1123Z
+	if len(s) == len(compactISO8601) { // time.Parse takes fractions of a second too
+		layout = compactISO8601
+	}
+	t, err := time.Parse(layout, s)
+	return t.UTC(), err == nil
+}

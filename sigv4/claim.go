@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/undercroft/undercroft/s3"
 )
 
 const (
@@ -38,8 +40,6 @@ func (c *claim) parseAuthorization(value string) error {
 	case !ok:
 		return refuse(KindAuthorizationInvalid, "ArgumentName", "Authorization", "ArgumentValue", value)
 	case scheme == algorithm:
-	case scheme == "AWS":
-		return refuse(KindSignatureV2)
 	case scheme == algorithmECDSA:
 		return refuse(KindAsymmetric)
 	default:
@@ -145,27 +145,23 @@ func parseTime(s string) (time.Time, error) {
 	return t, nil
 }
 
-// setTime takes the time of a request signed in its header.
+// setTime takes the time of a request signed in its header. What is signed is
+// the time in ISO 8601 basic, in whatever form a header has it.
 func (c *claim) setTime(h http.Header) error {
-	if values := h["X-Amz-Date"]; len(values) > 0 {
-		t, err := parseTime(values[0])
-		if err != nil {
-			return refuse(KindMissingDate)
-		}
-		c.timestamp, c.time = values[0], t
-		return nil
-	}
 	value := h.Get("Date")
+	if values := h["X-Amz-Date"]; len(values) > 0 {
+		value = values[0]
+	}
 	if t, err := parseTime(value); err == nil {
 		c.timestamp, c.time = value, t
 		return nil
 	}
-	t, err := http.ParseTime(value)
-	if err != nil {
+	t, ok := s3.ParseDate(value)
+	if !ok || t.Year() < 1970 || t.Year() > 9999 {
 		return refuse(KindMissingDate)
 	}
-	c.time = t.UTC()
-	c.timestamp = c.time.Format(timeLayout)
+	c.time = t
+	c.timestamp = t.Format(timeLayout)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 // Package sigv4 verifies AWS Signature Version 4 as S3 uses it: in the
-// Authorization header, in the query of a presigned URL, and over the body,
-// whole or in signed or unsigned aws-chunked pieces with trailers.
+// Authorization header, in the query of a presigned URL, over the policy of an
+// upload form, and over the body, whole or in signed or unsigned aws-chunked
+// pieces with trailers.
 //
 // It promises: a [Verifier] accepts a request only when its signature covers
 // the method, the path, the whole query, the host, every x-amz-* header and
@@ -19,7 +20,8 @@
 // the secret or from the body's transport and is passed on wrapped.
 //
 // Signature Version 2 and the asymmetric AWS4-ECDSA-P256-SHA256 are recognised
-// and refused with kinds of their own.
+// and refused with kinds of their own; a Verifier may be given a [Legacy] for the
+// former. [Verifier.VerifyForm] checks the signature of an upload form.
 //
 // It is a leaf: it imports the standard library and s3; the gateway imports it.
 package sigv4

@@ -79,8 +79,11 @@ const (
 	KindInvalidChunkSize
 	// KindMalformedTrailer is a trailer that is broken, not declared, or missing: MalformedTrailerError.
 	KindMalformedTrailer
+	// KindFieldMissing is an upload form with some fields of a signature and
+	// not all: InvalidArgument.
+	KindFieldMissing
 
-	lastKind = KindMalformedTrailer
+	lastKind = KindFieldMissing
 )
 
 // Error is a refusal. It unwraps to the [s3.Error] that a client is told, so
@@ -140,6 +143,7 @@ func answerOf(k Kind) (code s3.Code, message string) {
 		KindLengthMismatch:        {s3.IncompleteBody, "You did not provide the number of bytes specified by the Content-Length HTTP header"},
 		KindInvalidChunkSize:      {s3.InvalidChunkSizeError, ""},
 		KindMalformedTrailer:      {s3.MalformedTrailerError, ""},
+		KindFieldMissing:          {s3.InvalidArgument, ""},
 	}
 	return table[k].code, table[k].message
 }
@@ -156,6 +160,13 @@ func refuse(k Kind, fields ...string) *Error {
 		answer = answer.With(fields[i], fields[i+1])
 	}
 	return &Error{Kind: k, answer: answer}
+}
+
+// refuseMessage is refuse with a message of its own.
+func refuseMessage(k Kind, message string, fields ...string) *Error {
+	e := refuse(k, fields...)
+	e.answer = e.answer.WithMessage(message)
+	return e
 }
 
 // malformed returns the error of a kind that is told in another way for

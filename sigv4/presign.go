@@ -104,8 +104,6 @@ func (c *claim) checkLife(q *queryAuth, now time.Time) error {
 		return malformed(KindExpiresInvalid, AuthQuery, "X-Amz-Expires should be a number")
 	case seconds < 0:
 		return malformed(KindExpiresInvalid, AuthQuery, "X-Amz-Expires must be non-negative")
-	case seconds == 0:
-		return malformed(KindExpiresInvalid, AuthQuery, "X-Amz-Expires must be at least 1 second")
 	case seconds > maxExpires:
 		return malformed(KindExpiresInvalid, AuthQuery, fmt.Sprintf(
 			"X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than %d seconds", maxExpires))
@@ -114,7 +112,7 @@ func (c *claim) checkLife(q *queryAuth, now time.Time) error {
 		return refuse(KindNotYetValid, "RequestTime", c.timestamp, "ServerTime", now.UTC().Format(time.RFC3339))
 	}
 	end := c.time.Add(time.Duration(seconds) * time.Second)
-	if now.After(end) {
+	if now.After(end) || seconds == 0 { // none is over at once: 1 is the least that AWS documents
 		return refuse(KindExpired,
 			"X-Amz-Expires", q.expires,
 			"Expires", end.UTC().Format(time.RFC3339),

@@ -31,6 +31,8 @@ type Verifier struct {
 	// asked for each signed request, so a revoked key ends at once; any other
 	// error is passed on to the caller of Verify.
 	Secret func(ctx context.Context, accessKey string) (string, error)
+	// Legacy verifies Signature Version 2; nil refuses it.
+	Legacy Legacy
 
 	keys    keyCache
 	scratch sync.Pool // of *scratch
@@ -46,6 +48,8 @@ const (
 	AuthHeader
 	// AuthQuery is a presigned URL.
 	AuthQuery
+	// AuthForm is an upload form with a signed policy.
+	AuthForm
 )
 
 // Result is an accepted request. Its strings may share memory with the request.
@@ -57,8 +61,11 @@ type Result struct {
 	// SignedHeaders are the lower-case names of the signed headers, joined with
 	// semicolons; empty when anonymous.
 	SignedHeaders string
-	// Time is when the request says it was signed; zero when anonymous.
+	// Time is when the request says it was signed; zero when anonymous, and for
+	// a presigned URL of Version 2.
 	Time time.Time
+	// Legacy says that the signature is one of Version 2.
+	Legacy bool
 	// Payload is how the body is carried.
 	Payload Payload
 	// Length is how many bytes Body will give: x-amz-decoded-content-length of
@@ -76,7 +83,7 @@ type Result struct {
 // taken as they were received.
 //
 // A request without authorization is accepted as AuthAnonymous. Errors are an
-// [Error], or what Secret returned, wrapped.
+// [Error], what Secret returned, wrapped, or what Legacy returned.
 func (v *Verifier) Verify(r *http.Request) (*Result, error) {
 	s, ok := v.scratch.Get().(*scratch)
 	if !ok {
@@ -101,10 +108,12 @@ func (v *Verifier) Verify(r *http.Request) (*Result, error) {
 	switch {
 	case signed && (q.algorithm != "" || q.v2):
 		return nil, refuse(KindMultipleAuth, "ArgumentName", "Authorization", "ArgumentValue", authorization[0])
+	case signed && strings.HasPrefix(authorization[0], "AWS "):
+		return v.verifyLegacy(r, AuthHeader)
 	case signed:
 		return v.verifyHeader(r, s, authorization[0])
 	case q.v2:
-		return nil, refuse(KindSignatureV2)
+		return v.verifyLegacy(r, AuthQuery)
 	case q.present():
 		return v.verifyQuery(r, s, &q)
 	default:
@@ -220,12 +229,9 @@ func (v *Verifier) prove(r *http.Request, s *scratch, c *claim, p proof) error {
 	if err := c.checkSignedHeaders(); err != nil {
 		return err
 	}
-	secret, err := v.Secret(r.Context(), c.accessKey)
-	if errors.Is(err, ErrUnknownAccessKey) || err == nil && secret == "" { // an empty secret is no secret
-		return refuse(KindUnknownAccessKey, "AWSAccessKeyId", c.accessKey)
-	}
+	secret, err := v.secret(r.Context(), c.accessKey)
 	if err != nil {
-		return fmt.Errorf("sigv4: look up secret: %w", err)
+		return err
 	}
 	if err := c.checkDate(); err != nil {
 		return err
@@ -248,6 +254,18 @@ func (v *Verifier) prove(r *http.Request, s *scratch, c *claim, p proof) error {
 		p.result.signer = newChunkSigner(key, c, string(s.canonical))
 	}
 	return nil
+}
+
+// secret looks up the secret of an access key.
+func (v *Verifier) secret(ctx context.Context, accessKey string) (string, error) {
+	secret, err := v.Secret(ctx, accessKey)
+	if errors.Is(err, ErrUnknownAccessKey) || err == nil && secret == "" { // an empty secret is no secret
+		return "", refuse(KindUnknownAccessKey, "AWSAccessKeyId", accessKey)
+	}
+	if err != nil {
+		return "", fmt.Errorf("sigv4: look up secret: %w", err)
+	}
+	return secret, nil
 }
 
 // maxExplained bounds the canonical request that an answer repeats.

@@ -15,6 +15,7 @@ leaves|placement|../s3
 directory|iam/directory|../objects
 checksum|checksum|../s3
 sigv4|sigv4|../iam
+sigv4|sigv2|../iam
 gateway|gateway|../blobd
 gateway|gateway|../partition
 gateway|gateway|../metadata
