@@ -51,6 +51,8 @@ const (
 	HeaderCopySourceIfModified  = "X-Amz-Copy-Source-If-Modified-Since"
 	HeaderCopySourceIfUnmod     = "X-Amz-Copy-Source-If-Unmodified-Since"
 	HeaderMetadataDirective     = "X-Amz-Metadata-Directive"
+	HeaderTagging               = "X-Amz-Tagging"
+	HeaderTaggingCount          = "X-Amz-Tagging-Count"
 	HeaderTaggingDirective      = "X-Amz-Tagging-Directive"
 	HeaderChecksumMode          = "X-Amz-Checksum-Mode"
 	HeaderChecksumAlgorithm     = "X-Amz-Checksum-Algorithm"
