@@ -7,7 +7,6 @@ import (
 	"syscall"
 
 	"github.com/undercroft/undercroft/blobd"
-	"github.com/undercroft/undercroft/internal/vfs"
 )
 
 // Append implements [blobd.Appender].
@@ -45,7 +44,7 @@ func (s *shard) write(ctx context.Context, a blobd.Append, length int64) error {
 	if err := s.reserve(ctx, a.Offset+length); err != nil {
 		return err
 	}
-	if err := vfs.WritevAt(w, a.Data, dataStart+a.Offset); err != nil {
+	if err := s.put(w, a, length); err != nil {
 		return s.disk.writeError(fmt.Errorf("append to %s at %d: %w", s.id, a.Offset, err))
 	}
 	return nil

@@ -104,6 +104,7 @@ type Disk struct {
 	shardsID vfs.Identity // of the directory that holds the shards
 	space    space
 	stats    counters
+	direct   *direct
 	failure  atomic.Pointer[error]
 
 	// mu guards the table of shards. It is never held during I/O. Order:
@@ -131,7 +132,7 @@ func Open(fsys vfs.FS, dir string, opts Options) (*Disk, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Disk{fs: fsys, dir: dir, opts: opts, lock: lock, shards: map[blobd.ShardID]*shard{}}
+	d := &Disk{fs: fsys, dir: dir, opts: opts, lock: lock, direct: newDirect(), shards: map[blobd.ShardID]*shard{}}
 	if err := d.prepare(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open disk %s: %w", dir, err), lock.Close())
 	}

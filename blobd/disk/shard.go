@@ -32,6 +32,7 @@ type shard struct {
 	capacity int64
 	secret   blobd.Secret
 	writer   atomic.Pointer[vfs.File] // opened by the first change
+	direct   atomic.Pointer[vfs.DirectFile]
 
 	mu       sync.Mutex // guards what follows; never held during I/O
 	super    superblock // the one that is durable

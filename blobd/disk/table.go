@@ -210,5 +210,8 @@ func (s *shard) closeFiles() error {
 	if w := s.writer.Load(); w != nil {
 		errs = append(errs, (*w).Close())
 	}
+	if f := s.direct.Load(); f != nil {
+		errs = append(errs, (*f).Close())
+	}
 	return errors.Join(errs...)
 }

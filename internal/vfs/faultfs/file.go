@@ -23,6 +23,8 @@ var (
 	_ vfs.HolePuncher = (*file)(nil)
 	_ vfs.Extender    = (*file)(nil)
 	_ vfs.DataSeeker  = (*file)(nil)
+
+	_ vfs.DirectOpener = (*file)(nil)
 )
 
 func (f *FS) wrap(name string) func(vfs.File, error) (vfs.File, error) {
@@ -111,6 +113,16 @@ func (f *file) WritevAt(pieces [][]byte, offset int64) error {
 	}
 	return r.Err
 }
+
+// OpenDirect implements [vfs.DirectOpener]: direct writes are writes like
+// others here, with the same rules.
+func (f *file) OpenDirect() (vfs.DirectFile, error) { return directFile{f}, nil }
+
+// directFile is a second handle of a file; closing it leaves the first open.
+type directFile struct{ *file }
+
+// Close implements [vfs.DirectFile].
+func (directFile) Close() error { return nil }
 
 // PunchHole implements [vfs.HolePuncher].
 func (f *file) PunchHole(offset, length int64) error {
