@@ -115,7 +115,7 @@ func assembleGateway(cfg config.Config, p parts, store *single.System) (http.Han
 	return gateway.New(gateway.Options{
 		Objects: store.Objects,
 		Authenticator: &sigv4.Verifier{
-			Region: cfg.Region, Now: p.now,
+			Region: cfg.Region, Now: p.now, Legacy: legacySignatures(cfg, p.now),
 			Secret: func(ctx context.Context, accessKey string) (string, error) {
 				c, err := p.keyring.Lookup(ctx, accessKey)
 				if errors.Is(err, iam.ErrNoSuchKey) {

@@ -106,6 +106,9 @@ type Config struct {
 	// Domains are the lowercase names under which a bucket is a host name.
 	Domains []string
 
+	// AllowSigV2 accepts Signature Version 2 besides Version 4.
+	AllowSigV2 bool
+
 	// Listen and AdminListen are host:port addresses.
 	Listen, AdminListen string
 	// TLSCert and TLSKey are both set or both empty.

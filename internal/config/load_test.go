@@ -41,6 +41,7 @@ func sample(t *testing.T, name string) (given, want string) {
 		"tls-cert":         {"c.pem", "c.pem"},
 		"tls-key":          {"k.pem", "k.pem"},
 		"region":           {"eu-west-1", "eu-west-1"},
+		"allow-sigv2":      {"true", "true"},
 		"root-access-key":  {"root", "root"},
 		"root-secret-key":  {"very secret", "(hidden)"},
 		"buffer-memory":    {"1GiB", "1GiB"},

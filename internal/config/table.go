@@ -70,6 +70,10 @@ func networkOptions(c *Config) []option {
 		{"tls-cert", g, "FILE", "", "Certificate chain in PEM; read again when the file changes. Needs tls-key.", (*text)(&c.TLSCert)},
 		{"tls-key", g, "FILE", "", "Private key of tls-cert in PEM.", (*text)(&c.TLSKey)},
 		{"region", id, "NAME", "us-east-1", "The region that requests are signed for.", (*region)(&c.Region)},
+		{
+			"allow-sigv2", id, "", "false", "Accept Signature Version 2 as well, which AWS has retired: in headers, presigned URLs and upload " +
+				"forms. Only for old clients that know no other; what it signs is less.", (*boolean)(&c.AllowSigV2),
+		},
 		{"root-access-key", id, "KEY", "", "Access key of the root account, 3 to 128 characters. Without it a key pair is made " +
 			"at the first start and kept in the data directories.", (*accessKey)(&c.RootAccessKey)},
 		{"root-secret-key", id, "SECRET", "", "Secret key of the root account, at least 8 characters. A flag shows in the list of " +
