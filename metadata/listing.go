@@ -69,29 +69,10 @@ func (i *ObjectIter) Object() (*Object, error) {
 
 // Summary decodes what a listing needs of the current object.
 func (i *ObjectIter) Summary() (ObjectSummary, error) {
-	known := &i.last
 	s := ObjectSummary{}
 	d := openRecord(i.pair.Value)
 	for d.next() {
-		switch d.field {
-		case objectSize:
-			s.Size = d.size()
-		case objectModified:
-			s.Modified = d.time()
-		case objectETag:
-			s.ETag = d.text()
-		case objectOwner:
-			s.Owner = d.textLike(known.Owner)
-		case attrStorageClass:
-			s.StorageClass = d.textLike(known.StorageClass)
-		case objectChecksum:
-			if s.ChecksumAlgorithm == "" {
-				sum := decodeChecksumKind(&d)
-				s.ChecksumAlgorithm, s.ChecksumType = sum.Algorithm, sum.Type
-			}
-		default:
-			// Object and the checker complain of what is unknown.
-		}
+		s.decodeField(&d, &i.last)
 	}
 	if err := d.finish("object"); err != nil {
 		return ObjectSummary{}, fmt.Errorf("object %q: %w", i.KeyBytes(), err)
@@ -99,6 +80,30 @@ func (i *ObjectIter) Summary() (ObjectSummary, error) {
 	i.last = s
 	s.Key = i.Key()
 	return s, nil
+}
+
+// decodeField takes a field of an object's record that a listing shows, and
+// shares its text with that of the summary before where they are equal.
+func (s *ObjectSummary) decodeField(d *decoder, known *ObjectSummary) {
+	switch d.field {
+	case objectSize:
+		s.Size = d.size()
+	case objectModified:
+		s.Modified = d.time()
+	case objectETag:
+		s.ETag = d.text()
+	case objectOwner:
+		s.Owner = d.textLike(known.Owner)
+	case attrStorageClass:
+		s.StorageClass = d.textLike(known.StorageClass)
+	case objectChecksum:
+		if s.ChecksumAlgorithm == "" {
+			sum := decodeChecksumKind(d)
+			s.ChecksumAlgorithm, s.ChecksumType = sum.Algorithm, sum.Type
+		}
+	default:
+		// Object and the checker complain of what is unknown.
+	}
 }
 
 // Err is the error that ended the iteration, or nil.

@@ -19,7 +19,7 @@ func noSuchBucket(name s3.BucketName) error {
 func bucketOf(b *metadata.Bucket) Bucket {
 	return Bucket{
 		Name: s3.BucketName(b.Name), Owner: s3.OwnerID(b.Owner),
-		Region: b.Region, Created: b.Created,
+		Region: b.Region, Created: b.Created, Versioning: versioningStatus(b.Versioning),
 	}
 }
 
@@ -121,7 +121,7 @@ func abortUploads(tx *metadata.Tx, b *metadata.Bucket) error {
 // DeleteBucket removes a bucket without objects and versions; uploads in
 // progress end with it, as at AWS for general purpose buckets.
 func (s *Service) DeleteBucket(ctx context.Context, name s3.BucketName) error {
-	var id metadata.BucketID
+	token := s.db.NewToken()
 	err := s.db.Update(ctx, "delete-bucket", func(tx *metadata.Tx) error {
 		b, err := tx.BucketByName(string(name))
 		if err != nil {
@@ -130,7 +130,6 @@ func (s *Service) DeleteBucket(ctx context.Context, name s3.BucketName) error {
 		if b == nil {
 			return noSuchBucket(name)
 		}
-		id = b.ID
 		empty, err := tx.IsEmpty(b.ID)
 		if err != nil {
 			return err
@@ -141,13 +140,13 @@ func (s *Service) DeleteBucket(ctx context.Context, name s3.BucketName) error {
 		if err := abortUploads(tx, b); err != nil {
 			return err
 		}
-		return tx.DeleteBucket(b)
+		if err := tx.DeleteBucket(b); err != nil {
+			return err
+		}
+		return tx.MarkToken(token)
 	})
 	if errors.Is(err, kv.ErrUnknownCommit) {
-		err = s.settle(ctx, err, func(r *metadata.Reader) (bool, error) {
-			row, err := r.Bucket(id)
-			return row == nil, err
-		})
+		err = s.settle(ctx, err, func(r *metadata.Reader) (bool, error) { return r.TokenSeen(token) })
 	}
 	return asS3(err)
 }

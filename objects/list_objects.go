@@ -71,6 +71,12 @@ func (l *lister) take(it *metadata.ObjectIter) error {
 	if err != nil {
 		return err
 	}
+	l.out.Objects = append(l.out.Objects, listedObject(&o))
+	l.out.Next, l.out.NextIsPrefix = o.Key, false
+	return nil
+}
+
+func listedObject(o *metadata.ObjectSummary) ListedObject {
 	listed := ListedObject{
 		Key: o.Key, Size: o.Size, ETag: s3.ETag(o.ETag), Modified: o.Modified,
 		StorageClass: o.StorageClass, Owner: s3.OwnerID(o.Owner),
@@ -79,9 +85,7 @@ func (l *lister) take(it *metadata.ObjectIter) error {
 	if listed.StorageClass == "" {
 		listed.StorageClass = "STANDARD"
 	}
-	l.out.Objects = append(l.out.Objects, listed)
-	l.out.Next, l.out.NextIsPrefix = o.Key, false
-	return nil
+	return listed
 }
 
 // afterAll is the smallest string above all that start with prefix, or "" when there is none.

@@ -25,6 +25,7 @@ func (s *Service) AbortMultipartUpload(ctx context.Context, in AbortUploadInput)
 	if err != nil {
 		return err
 	}
+	token := s.db.NewToken()
 	err = s.db.Update(ctx, "abort", func(tx *metadata.Tx) error {
 		u, err := t.upload(tx)
 		if err != nil {
@@ -36,18 +37,14 @@ func (s *Service) AbortMultipartUpload(ctx context.Context, in AbortUploadInput)
 		if err := tx.DeleteUpload(t.bucket.ID, u); err != nil {
 			return err
 		}
-		return s.releaseParts(tx, &t)
+		if err := s.releaseParts(tx, &t); err != nil {
+			return err
+		}
+		return tx.MarkToken(token)
 	})
 	if errors.Is(err, kv.ErrUnknownCommit) {
-		err = s.settle(ctx, err, func(r *metadata.Reader) (bool, error) {
-			found, err := r.Upload(t.bucket.ID, string(t.key), t.id)
-			if err != nil || found != nil {
-				return false, err
-			}
-			// A completion ends it too, and leaves its id in the object.
-			o, err := r.Object(t.bucket.ID, string(t.key))
-			return o == nil || o.Token != metadata.Token(t.id), err
-		})
+		// That the upload is gone says nothing: a completion ends it too.
+		err = s.settle(ctx, err, func(r *metadata.Reader) (bool, error) { return r.TokenSeen(token) })
 	}
 	return asS3(err)
 }

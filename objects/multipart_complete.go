@@ -3,8 +3,6 @@ package objects
 import (
 	"bytes"
 	"context"
-	"crypto/md5"
-	"encoding/hex"
 	"errors"
 	"log/slog"
 	"strings"
@@ -29,15 +27,15 @@ const (
 // ended, while the list was checked.
 var errPartsChanged = errors.New("objects: parts changed while completing")
 
-// CompleteMultipartUpload makes an object of the parts listed. Doing it again,
-// while the object is still the current one, answers the same.
+// CompleteMultipartUpload makes an object of the parts listed. Doing it again
+// with the same list, while the version is still there, answers the same.
 func (s *Service) CompleteMultipartUpload(ctx context.Context, in CompleteUploadInput) (Object, error) {
 	t, err := s.target(ctx, in.Bucket, in.Key, in.Upload)
 	if err != nil {
 		return Object{}, err
 	}
 	for range maxCompleteAttempts {
-		c := &completion{svc: s, in: &in, target: t, manifest: s.db.NewDataID()}
+		c := &completion{svc: s, in: &in, list: lastOfEach(in.Parts), target: t, manifest: s.db.NewDataID()}
 		var row *metadata.Object
 		if row, err = c.run(ctx); err == nil {
 			return objectOf(row), nil
@@ -54,6 +52,7 @@ func (s *Service) CompleteMultipartUpload(ctx context.Context, in CompleteUpload
 type completion struct {
 	svc      *Service
 	in       *CompleteUploadInput
+	list     []CompletedPart // in.Parts, each number once
 	target   target
 	manifest metadata.DataID
 
@@ -103,10 +102,7 @@ func (c *completion) load(ctx context.Context) (done *metadata.Object, err error
 			return err
 		}
 		if c.upload == nil {
-			done, err = r.Object(b, string(c.target.key))
-			if err == nil && (done == nil || done.Token != metadata.Token(c.target.id)) {
-				done, err = nil, noSuchUpload(c.target.name)
-			}
+			done, err = c.completed(r)
 			return err
 		}
 		if c.stamp, err = r.PartsStamp(b, c.target.id); err != nil {
@@ -141,8 +137,8 @@ func (c *completion) choose(all []metadata.Part) error {
 		return err
 	}
 	i := 0
-	for n := range c.in.Parts {
-		want := &c.in.Parts[n]
+	for n := range c.list {
+		want := &c.list[n]
 		for i < len(all) && all[i].Number < want.Number {
 			c.unused = append(c.unused, all[i])
 			i++
@@ -150,7 +146,7 @@ func (c *completion) choose(all []metadata.Part) error {
 		if i >= len(all) || all[i].Number != want.Number {
 			return invalidPart(want, c.target.name)
 		}
-		if err := c.accept(&all[i], want, n == len(c.in.Parts)-1); err != nil {
+		if err := c.accept(&all[i], want, n == len(c.list)-1); err != nil {
 			return err
 		}
 		i++
@@ -159,20 +155,34 @@ func (c *completion) choose(all []metadata.Part) error {
 	return c.checkSize()
 }
 
-// checkOrder holds that parts are listed once each, in order; it comes before
-// anything that is said of a single part.
+// checkOrder holds that parts are listed in order; it comes before anything
+// that is said of a single part. Of a part that is listed more than once, as
+// after it was sent again, the last entry counts.
 func (c *completion) checkOrder() error {
 	if len(c.in.Parts) == 0 {
 		return s3.NewError(s3.MalformedXML)
 	}
-	last := 0
+	last := c.in.Parts[0].Number
 	for i := range c.in.Parts {
-		if c.in.Parts[i].Number <= last {
+		if c.in.Parts[i].Number < last {
 			return s3.NewError(s3.InvalidPartOrder).With("UploadId", string(c.target.name))
 		}
 		last = c.in.Parts[i].Number
 	}
 	return nil
+}
+
+// lastOfEach is the list without entries that a later one of the same number
+// replaces.
+func lastOfEach(list []CompletedPart) []CompletedPart {
+	out := make([]CompletedPart, 0, len(list))
+	for i := range list {
+		if i+1 < len(list) && list[i+1].Number == list[i].Number {
+			continue
+		}
+		out = append(out, list[i])
+	}
+	return out
 }
 
 func invalidPart(want *CompletedPart, id s3.UploadID) error {
@@ -241,15 +251,7 @@ func (c *completion) object() (*metadata.Object, error) {
 		Key: u.Key, Size: c.size, Attributes: u.Attributes, Tags: u.Tags, ACL: u.ACL,
 		Parts: len(c.parts), Owner: u.Owner,
 	}
-	row.ETag = checksum.MultipartETag(func(yield func([md5.Size]byte) bool) {
-		for i := range c.parts {
-			var sum [md5.Size]byte
-			_, _ = hex.Decode(sum[:], []byte(c.parts[i].ETag)) // part tags are ours: 32 digits
-			if !yield(sum) {
-				return
-			}
-		}
-	})
+	row.ETag = multipartETag(len(c.parts), func(i int) string { return c.parts[i].ETag })
 	sum, err := c.combine()
 	if err != nil {
 		return nil, err

@@ -77,6 +77,8 @@ type Bucket struct {
 	Owner   s3.OwnerID
 	Region  string
 	Created time.Time
+	// Versioning is empty while it was never set.
+	Versioning s3.VersioningStatus
 }
 
 // Object describes one version of an object.
@@ -334,6 +336,7 @@ type BucketAPI interface {
 	BucketState(ctx context.Context, name s3.BucketName) (*BucketState, error)
 	PutBucketConfig(ctx context.Context, name s3.BucketName, kind ConfigKind, doc []byte) error
 	DeleteBucketConfig(ctx context.Context, name s3.BucketName, kind ConfigKind) error
+	PutBucketVersioning(ctx context.Context, name s3.BucketName, status s3.VersioningStatus) error
 	DeleteBucket(ctx context.Context, name s3.BucketName) error
 	ListBuckets(ctx context.Context, in ListBucketsInput) (ListBucketsOutput, error)
 }
@@ -350,9 +353,10 @@ type ObjectAPI interface {
 	PutObjectACL(ctx context.Context, in PutObjectACLInput) (Object, error)
 }
 
-// ListAPI lists objects.
+// ListAPI lists objects and versions.
 type ListAPI interface {
 	ListObjects(ctx context.Context, in ListObjectsInput) (ListObjectsOutput, error)
+	ListObjectVersions(ctx context.Context, in ListVersionsInput) (ListVersionsOutput, error)
 }
 
 // UploadAPI is multipart upload.

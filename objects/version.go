@@ -18,10 +18,16 @@ func versionID(o *metadata.Object) s3.VersionID {
 	if o.Null {
 		return s3.NullVersion
 	}
-	var b [16]byte
-	binary.BigEndian.PutUint64(b[:8], uint64(o.Ord))
-	binary.BigEndian.PutUint64(b[8:], o.Suffix)
-	return s3.VersionID(versionEncoding.EncodeToString(b[:]))
+	return encodeVersionID(o.Ord, o.Suffix)
+}
+
+func encodeVersionID(ord metadata.Ord, suffix uint64) s3.VersionID {
+	var raw [16]byte
+	var text [26]byte
+	binary.BigEndian.PutUint64(raw[:8], uint64(ord))
+	binary.BigEndian.PutUint64(raw[8:], suffix)
+	versionEncoding.Encode(text[:], raw[:])
+	return s3.VersionID(text[:])
 }
 
 // parseVersionID is the reverse of versionID for ids other than null.
