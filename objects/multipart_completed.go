@@ -80,4 +80,3 @@ func multipartETag(n int, tagOf func(int) string) string {
 		}
 	})
 }
-
