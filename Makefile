@@ -16,11 +16,11 @@ GOFUMPT := $(TOOLS)/gofumpt
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-quick fuzz lint fmt fmt-check vet check compat bench docs deadcode tools clean
+.PHONY: help run build test test-quick fuzz lint fmt fmt-check vet check compat s3-tests bench docs deadcode tools clean
 
 help: ## List the targets
 	@echo "Targets:"
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
 
 run: build ## Serve S3 from ./data (DATA=DIR and ARGS='--flag ...' change that)
 	exec bin/undercroft server --data '$(DATA)' $(ARGS)
@@ -59,6 +59,9 @@ deadcode: tools ## List functions that nothing calls
 
 compat: build ## Drive the binary with real S3 clients; installs them where it can
 	compat-tests/run.sh
+
+s3-tests: build ## Run Ceph's s3-tests, all or K=policy; S3TESTS_DIR names its checkout
+	compat-tests/s3-tests/run.py --binary bin/undercroft -k '$(K)'
 
 bench: build ## Run the table of benchmarks; bench/README.md says how to compare
 	bench/run.sh
