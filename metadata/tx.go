@@ -49,6 +49,11 @@ func (t *Tx) MarkToken(token Token) error {
 	return t.err
 }
 
+// NoTokens says whether there is no token made before the minute of before.
+func (r *Reader) NoTokens(before time.Time) (bool, error) {
+	return r.empty(r.keys.tokensBefore(before))
+}
+
 // ClearTokens forgets the tokens made before the minute of before.
 func (t *Tx) ClearTokens(before time.Time) error {
 	t.kv.DeleteRange(t.keys.tokensBefore(before))

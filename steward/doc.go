@@ -3,7 +3,7 @@
 // Deletes, overwrites, aborts and crashes leave rows and stripes behind; the
 // steward's jobs take them away: collect frees data ids, manifests and uploads
 // that a row G names, intents ends writes that nobody finished, seal turns
-// full partitions into sealed ones, reclaim drops sealed partitions without
+// full partitions into sealed ones, tokens forgets those of old requests, reclaim drops sealed partitions without
 // references and punches the dead stripes of the others. A [Job] does a bounded
 // piece of work in one Step and keeps nothing but a hint of where to go on: a
 // crash between any two transactions loses nothing and leaves nothing that a
@@ -45,7 +45,8 @@
 // verify, or no shard at all: it gets an error, or the right bytes, never
 // others. Garbage rests for a while (Options.Grace) so that this is rare.
 //
-// Clearing tokens of requests is no job yet, because nothing writes them.
+// Tokens of requests that left no other row are forgotten after minutes: each is
+// asked for once, by the request itself, right after its commit.
 //
 // Only internal/single and cmd may import it.
 package steward

@@ -108,7 +108,7 @@ func New(db *metadata.DB, store *partition.Store, o Options) *Steward {
 	s := &Steward{opts: o}
 	base := base{db: db, store: store, opts: &s.opts, stats: &s.stats}
 	for _, job := range []Job{
-		&collect{base: base, batch: collectBatch}, &intents{base: base},
+		&collect{base: base, batch: collectBatch}, &intents{base: base}, &tokens{base: base},
 		&seal{base: base}, &reclaim{base: base, swept: map[metadata.PartitionID]swept{}},
 	} {
 		s.loops = append(s.loops, newLoop(s, job))

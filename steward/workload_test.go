@@ -188,7 +188,7 @@ func TestPowerLossDuringADrop(t *testing.T) {
 		for i := range 3 {
 			e.remove(fmt.Sprint(i))
 		}
-		for _, job := range e.Steward.Jobs()[:3] { // all but reclaim
+		for _, job := range e.Steward.Jobs()[:4] { // all but reclaim
 			for more := true; more; {
 				p, err := job.Step(t.Context())
 				e.must(err)
@@ -218,7 +218,7 @@ func TestRestartFinishesDrops(t *testing.T) {
 	for i := range 3 {
 		e.remove(fmt.Sprint(i))
 	}
-	for _, job := range e.Steward.Jobs()[:3] {
+	for _, job := range e.Steward.Jobs()[:4] {
 		for more := true; more; {
 			p, err := job.Step(t.Context())
 			e.must(err)
