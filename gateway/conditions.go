@@ -45,8 +45,12 @@ func (x *exchange) readPrecondition() objects.Precondition {
 }
 
 // writePrecondition returns the precondition of a PutObject, CopyObject or
-// CompleteMultipartUpload, nil for none.
+// CompleteMultipartUpload, nil for none. Beside what AWS takes, an entity tag
+// in If-None-Match and * in If-Match mean what they mean in HTTP.
 func (x *exchange) writePrecondition() (objects.WritePrecondition, error) {
+	if err := x.refuseConditions(s3.HeaderIfModifiedSince, s3.HeaderIfUnmodifiedSince); err != nil {
+		return nil, err
+	}
 	match, none := x.header(s3.HeaderIfMatch), x.header(s3.HeaderIfNoneMatch)
 	switch {
 	case match == "" && none == "":
@@ -72,39 +76,63 @@ func (x *exchange) writePrecondition() (objects.WritePrecondition, error) {
 	}, nil
 }
 
+// refuseConditions refuses the headers of conditions that the operation does
+// not have: to pass over them would be to act against them.
+func (x *exchange) refuseConditions(headers ...string) error {
+	for _, h := range headers {
+		if x.header(h) != "" {
+			return s3.NotImplementedHeader(h).
+				With("additionalMessage", "The request has a condition that this operation does not take")
+		}
+	}
+	return nil
+}
+
+// deleteCondition is what a deletion asks of what it deletes, as the headers of
+// DeleteObject or an entry of DeleteObjects have it.
+type deleteCondition struct {
+	tag            string
+	modified, size string
+	at             time.Time
+	bytes          int64
+}
+
 // deletePrecondition returns the precondition of a deletion, nil for none.
 // What is not there passes: deleting it changes nothing.
 func deletePrecondition(tag, modified, size string) (objects.WritePrecondition, error) {
 	if tag == "" && modified == "" && size == "" {
 		return nil, nil
 	}
-	var at time.Time
+	c := deleteCondition{tag: tag, modified: modified, size: size}
 	if modified != "" {
 		t, ok := s3.ParseHTTP(modified)
 		if !ok {
 			return nil, s3.InvalidArg("x-amz-if-match-last-modified-time", modified, "Invalid time")
 		}
-		at = t.Truncate(time.Second)
+		c.at = t.Truncate(time.Second)
 	}
-	want := int64(-1)
 	if size != "" {
 		n, err := parseSize("x-amz-if-match-size", size)
 		if err != nil {
 			return nil, err
 		}
-		want = n
+		c.bytes = n
 	}
-	c := s3.Conditions{IfMatch: tag}
-	return func(current *objects.Object) error {
-		failed := s3.NewError(s3.PreconditionFailed)
-		switch {
-		case current == nil:
-			return nil
-		case size != "" && current.Size != want:
-			return failed.With("Condition", "If-Match-Size")
-		case modified != "" && !current.Modified.Truncate(time.Second).Equal(at):
-			return failed.With("Condition", "If-Match-Last-Modified-Time")
-		}
-		return c.CheckRead(current.ETag, current.Modified)
-	}, nil
+	return c.check, nil
+}
+
+// check holds the condition against the version named, or the newest. A delete
+// marker has a time, and neither an entity tag nor a size that could match.
+func (c *deleteCondition) check(current *objects.Object) error {
+	failed := s3.NewError(s3.PreconditionFailed)
+	switch {
+	case current == nil:
+		return nil
+	case c.size != "" && (current.DeleteMarker || current.Size != c.bytes):
+		return failed.With("Condition", "If-Match-Size")
+	case c.modified != "" && !current.Modified.Truncate(time.Second).Equal(c.at):
+		return failed.With("Condition", "If-Match-Last-Modified-Time")
+	}
+	read := s3.Conditions{IfMatch: c.tag}
+	return read.CheckRead(current.ETag, current.Modified)
 }

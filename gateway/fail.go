@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 
+	"github.com/undercroft/undercroft/objects"
 	"github.com/undercroft/undercroft/s3"
 )
 
@@ -42,6 +43,9 @@ func (g *Gateway) fail(x *exchange) {
 	if method, ok := errors.AsType[*methodError](x.err); ok {
 		x.set("Allow", method.allow)
 	}
+	if marker, ok := errors.AsType[*objects.MarkerError](x.err); ok {
+		x.showMarker(marker)
+	}
 	x.closeUnread()
 	e := answerOf(x.err)
 	if e.Status == http.StatusNotModified {
@@ -58,6 +62,17 @@ func (g *Gateway) fail(x *exchange) {
 	x.begin(e.Status)
 	if _, err := x.Write(doc); err != nil {
 		x.cut = true
+	}
+}
+
+// showMarker tells of the delete marker that a read found: by its name, also
+// since when it is there and what can be done with it.
+func (x *exchange) showMarker(m *objects.MarkerError) {
+	x.set(s3.HeaderDeleteMarker, "true")
+	x.set(s3.HeaderVersionID, string(m.VersionID))
+	if m.Named {
+		x.set(s3.HeaderLastModified, s3.FormatHTTP(m.Modified))
+		x.set("Allow", http.MethodDelete)
 	}
 }
 

@@ -9,13 +9,16 @@ import (
 
 // deleteObject answers DeleteObject. What is not there is deleted already.
 func (g *Gateway) deleteObject(x *exchange) error {
+	if err := x.refuseConditions(s3.HeaderIfNoneMatch, s3.HeaderIfModifiedSince, s3.HeaderIfUnmodifiedSince); err != nil {
+		return err
+	}
 	precondition, err := deletePrecondition(x.header(s3.HeaderIfMatch),
 		x.header("X-Amz-If-Match-Last-Modified-Time"), x.header("X-Amz-If-Match-Size"))
 	if err != nil {
 		return err
 	}
 	out, err := g.o.Objects.DeleteObject(x.r.Context(), objects.DeleteObjectInput{
-		Bucket: x.bucket, Key: x.key, VersionID: x.version(), Precondition: precondition,
+		Bucket: x.bucket, Key: x.key, VersionID: x.version(), Owner: x.ownerID(), Precondition: precondition,
 	})
 	if err != nil {
 		return err

@@ -15,6 +15,9 @@ const (
 	VersioningSuspended VersioningStatus = "Suspended"
 )
 
+// MFADeleteEnabled asks for what is not there.
+const MFADeleteEnabled = "Enabled"
+
 // VersioningConfiguration is the body of PutBucketVersioning.
 type VersioningConfiguration struct {
 	Status VersioningStatus // empty when the document has none
@@ -45,7 +48,7 @@ func DecodeVersioning(body []byte) (VersioningConfiguration, error) {
 		return c, malformed("versioning status " + string(c.Status))
 	}
 	switch c.MFADelete {
-	case "", "Enabled", "Disabled":
+	case "", MFADeleteEnabled, "Disabled":
 	default:
 		return c, malformed("MFA delete " + c.MFADelete)
 	}
