@@ -15,7 +15,6 @@ import (
 
 	pebblevfs "github.com/cockroachdb/pebble/v2/vfs"
 
-	"github.com/undercroft/undercroft/iam"
 	"github.com/undercroft/undercroft/internal/config"
 	"github.com/undercroft/undercroft/internal/vfs"
 )
@@ -57,8 +56,8 @@ func TestFirstStartMakesCredentialsAndKeepsThem(t *testing.T) {
 		t.Fatalf("exit code %d", code)
 	}
 	for _, dir := range []string{"d1", "d2", "d3"} {
-		kept, err := readCredentials(vfs.Default(), credentialsPath(filepath.Join(root, dir)))
-		if err != nil || kept.AccessKey != keys[1] || string(kept.SecretKey) != keys[2] {
+		kept, err := credentialsFile().read(vfs.Default(), credentialsFile().path(filepath.Join(root, dir)))
+		if err != nil || kept.AccessKey != keys[1] || kept.SecretKey != keys[2] {
 			t.Errorf("%s keeps %q, %v", dir, kept.AccessKey, err)
 		}
 	}
@@ -66,14 +65,13 @@ func TestFirstStartMakesCredentialsAndKeepsThem(t *testing.T) {
 
 func TestConfiguredCredentialsAreUsedAndNotWritten(t *testing.T) {
 	dir := t.TempDir()
-	var keyring iam.Keyring
+	var root rootCredentials
 	i := start(t, func(ctx context.Context, cfg config.Config, p parts) (*system, error) {
-		keyring = p.keyring
+		root = p.root
 		return echoAssembler(ctx, cfg, p)
 	}, "--data="+dir, "--root-access-key=operator", "--root-secret-key=open sesame")
-	got, err := keyring.Lookup(t.Context(), "operator")
-	if err != nil || got.Secret != "open sesame" || !got.Identity.Root {
-		t.Errorf("the keyring holds %v, %v", got.Identity, err)
+	if root.AccessKey != "operator" || root.SecretKey != "open sesame" || root.origin != originConfigured {
+		t.Errorf("the root is %v of origin %v", root.AccessKey, root.origin)
 	}
 	if strings.Contains(i.banner, "open sesame") || strings.Contains(i.stderr.String(), "open sesame") {
 		t.Error("the configured secret is shown")
@@ -81,7 +79,7 @@ func TestConfiguredCredentialsAreUsedAndNotWritten(t *testing.T) {
 	if code := i.stop(); code != exitOK {
 		t.Errorf("exit code %d", code)
 	}
-	if _, err := os.Stat(filepath.Join(dir, ".undercroft")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(credentialsFile().path(dir)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("something was written: %v", err)
 	}
 }
@@ -104,7 +102,7 @@ func TestCredentialsThatStopTheStart(t *testing.T) {
 				if i == 1 && content == "" {
 					continue
 				}
-				place(t, credentialsPath(cfg.Data[i]), content)
+				place(t, credentialsFile().path(cfg.Data[i]), content)
 			}
 			got, err := findRoot(vfs.Default(), cfg, strings.NewReader(""))
 			if tt.want == "" {
@@ -153,8 +151,8 @@ func TestKeptCredentialsSurviveACrash(t *testing.T) {
 	// Everything that was not synced is lost.
 	after := files.CrashClone(pebblevfs.CrashCloneCfg{})
 	for _, directory := range directories {
-		got, err := readCredentials(after, credentialsPath(directory))
-		if err != nil || got.AccessKey != root.AccessKey || got.SecretKey != root.SecretKey {
+		got, err := credentialsFile().read(after, credentialsFile().path(directory))
+		if err != nil || got.AccessKey != root.AccessKey || got.SecretKey != string(root.SecretKey) {
 			t.Errorf("%s after a crash: %q, %v", directory, got.AccessKey, err)
 		}
 	}
@@ -184,22 +182,35 @@ func freeAddress(ctx context.Context, t *testing.T) string {
 }
 
 func TestAdminAnswersWhileTheStoreOpens(t *testing.T) {
-	adminAddress := make(chan string, 1)
 	ctx, cancel := context.WithCancel(t.Context())
-	var stderr lines
-	opening := func(ctx context.Context, cfg config.Config, _ parts) (*system, error) {
-		adminAddress <- "http://" + cfg.AdminListen
+	defer cancel()
+	opened := make(chan struct{})
+	opening := func(ctx context.Context, _ config.Config, _ parts) (*system, error) {
+		close(opened)
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	exited := make(chan int)
-	go func() {
-		exited <- run(ctx, process{
-			args:   []string{"server", "--data=" + t.TempDir(), "--listen=127.0.0.1:0", "--admin-listen=" + freeAddress(ctx, t)},
-			stdout: io.Discard, stderr: &stderr, now: time.Now, restoreSignals: cancel, assemble: opening,
-		})
-	}()
-	url := <-adminAddress
+	var url string
+	var stderr *lines
+	var exited chan int
+	for serving := false; !serving; {
+		address := freeAddress(ctx, t)
+		url, stderr, exited = "http://"+address, new(lines), make(chan int, 1)
+		go func() {
+			exited <- run(ctx, process{
+				args:   []string{"server", "--data=" + t.TempDir(), "--listen=127.0.0.1:0", "--admin-listen=" + address},
+				stdout: io.Discard, stderr: stderr, now: time.Now, restoreSignals: cancel, assemble: opening,
+			})
+		}()
+		select {
+		case <-opened:
+			serving = true
+		case code := <-exited: // somebody else has taken the address
+			if !strings.Contains(stderr.String(), "cannot listen on admin-listen") {
+				t.Fatalf("exit code %d, log:\n%s", code, stderr)
+			}
+		}
+	}
 	if code, _ := get(t, url+"/-/healthz"); code != http.StatusOK {
 		t.Errorf("healthz while opening: %d", code)
 	}
