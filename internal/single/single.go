@@ -46,7 +46,7 @@ type Options struct {
 	// BufferMemory bounds the buffers of request bodies, in bytes; zero: the default.
 	BufferMemory int64
 	Disk         disk.Options    // Expect, Cluster, Now and Logger are set here
-	Engine       pebble.Options  // FS, Now and Logger are set here
+	Engine       pebble.Options  // FS and Logger are set here, and Now where it is nil
 	Steward      steward.Options // Now and Logger are set here; a negative Interval leaves it at rest
 	Logger       *slog.Logger
 }
@@ -118,7 +118,10 @@ func (s *System) openMetadata(dirs *directories, m membership) (err error) {
 		}
 	}
 	e := s.opts.Engine
-	e.FS, e.Logger, e.Now = s.opts.FS, s.opts.Logger, s.opts.Now
+	e.FS, e.Logger = s.opts.FS, s.opts.Logger
+	if e.Now == nil {
+		e.Now = s.opts.Now
+	}
 	e.FreesSpace, e.MustExist = freesSpace, m.Initialised
 	s.engine, err = pebble.Open(path, e)
 	switch {

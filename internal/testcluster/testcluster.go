@@ -52,7 +52,7 @@ type Cluster struct {
 	mem  *faultfs.Mem
 	t    testing.TB
 	opts Options
-	tick *atomic.Int64
+	tick *clock
 	down bool
 }
 
@@ -62,7 +62,7 @@ const epoch = 1_790_000_000_000_000
 // New opens a new store.
 func New(tb testing.TB, o Options) *Cluster {
 	tb.Helper()
-	c := &Cluster{FS: o.FS, t: tb, opts: o, tick: &atomic.Int64{}}
+	c := &Cluster{FS: o.FS, t: tb, opts: o, tick: &clock{}}
 	if c.FS == nil {
 		c.use(vfs.NewCrashableMem())
 	}
@@ -100,8 +100,8 @@ func Reopen(tb testing.TB, fs vfs.FS) (*single.System, error) {
 	for i := range dirs {
 		dirs[i] = "/" + dirs[i]
 	}
-	c := &Cluster{FS: fs, t: tb, opts: Options{Dirs: dirs}, tick: &atomic.Int64{}}
-	c.tick.Store(reopenTick)
+	c := &Cluster{FS: fs, t: tb, opts: Options{Dirs: dirs}, tick: &clock{}}
+	c.tick.ticks.Store(reopenTick)
 	return c.Open(context.WithoutCancel(tb.Context()))
 }
 
@@ -118,7 +118,7 @@ func (c *Cluster) Open(ctx context.Context) (*single.System, error) {
 		FS: c.FS, Dirs: c.Dirs(), Now: c.Now, Region: "us-east-1",
 		Capacity: 8 << 20, BufferMemory: 32 << 20,
 		Disk:    disk.Options{Reserve: -1, Preallocate: 256 << 10},
-		Engine:  pebble.Options{ReserveBytes: -1, BallastBytes: -1, MemTableBytes: 1 << 20, CacheBytes: 4 << 20},
+		Engine:  pebble.Options{Now: c.engineNow, ReserveBytes: -1, BallastBytes: -1, MemTableBytes: 1 << 20, CacheBytes: 4 << 20},
 		Steward: steward.Options{Interval: -1, Grace: -1, SweepAfter: -1}, // see RunSteward
 		Logger:  slog.New(slog.DiscardHandler),
 	}
@@ -144,16 +144,25 @@ func (c *Cluster) Dirs() []string {
 	return out
 }
 
+// clock counts milliseconds.
+type clock struct{ ticks, moved atomic.Int64 }
+
 // Now is a clock that moves a millisecond whenever it is asked.
 func (c *Cluster) Now() time.Time {
-	return time.UnixMicro(epoch + 1000*c.tick.Add(1)).UTC()
+	return time.UnixMicro(epoch + 1000*(c.tick.ticks.Add(1)+c.tick.moved.Load())).UTC()
+}
+
+// engineNow moves with Advance only: the engine asks at every read, and what
+// others read meanwhile would let a transaction grow too old.
+func (c *Cluster) engineNow() time.Time {
+	return time.UnixMicro(epoch + 1000*c.tick.moved.Load()).UTC()
 }
 
 // SetDirs changes the data directories of the next Start.
 func (c *Cluster) SetDirs(dirs ...string) { c.opts.Dirs = dirs }
 
 // Advance moves the clock on.
-func (c *Cluster) Advance(d time.Duration) { c.tick.Add(d.Milliseconds()) }
+func (c *Cluster) Advance(d time.Duration) { c.tick.moved.Add(d.Milliseconds()) }
 
 // Stop checks and closes the store; it does nothing when that was done.
 func (c *Cluster) Stop() {
