@@ -20,8 +20,13 @@ Usage: undercroft admin COMMAND [FLAGS]
 Commands
   status    print what the server says of itself, as JSON
   check     go through the whole state and report what does not fit
+  account   manage accounts: create, list, show, set, disable, enable, delete
+  user      manage the users of accounts and their policies
+  key       manage access keys: create, list, rotate, disable, enable, delete
 
-Flags
+"undercroft admin account --help" explains accounts, users and keys.
+
+Flags of status and check
   --admin URL
       The admin listener of the server. Default http://127.0.0.1:9001.
   --data DIR
@@ -34,7 +39,11 @@ Examples
   undercroft admin status
   undercroft admin check --admin http://10.0.0.5:9001
   undercroft admin check --data '/mnt/d{1...6}'
+  undercroft admin account create --data /mnt/d1 --name "Backups"
 `
+
+// defaultAdminURL is where a server listens that was not told otherwise.
+const defaultAdminURL = "http://127.0.0.1:9001"
 
 // adminFlags are the flags of the admin commands.
 type adminFlags struct {
@@ -45,15 +54,17 @@ type adminFlags struct {
 // adminCommand is `undercroft admin`.
 func adminCommand(ctx context.Context, p process, args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("%w: undercroft admin COMMAND; the commands are status and check", errUsage)
+		return fmt.Errorf("%w: undercroft admin COMMAND; the commands are status, check, account, user and key", errUsage)
 	}
 	command := args[0]
-	switch command {
-	case "help", "-h", "-help", "--help":
+	switch {
+	case isHelp(command):
 		return write(p.stdout, adminUsageText)
-	case "status", "check":
+	case isVerb(command):
+		return verbCommand(ctx, p, args)
+	case command == "status", command == "check":
 	default:
-		return fmt.Errorf("%w: unknown admin command %q; the commands are status and check", errUsage, command)
+		return fmt.Errorf("%w: unknown admin command %q; the commands are status, check, account, user and key", errUsage, command)
 	}
 	flags, err := parseAdminFlags(args[1:])
 	if errors.Is(err, flag.ErrHelp) {
@@ -82,7 +93,7 @@ func parseAdminFlags(args []string) (adminFlags, error) {
 	set := flag.NewFlagSet("admin", flag.ContinueOnError)
 	set.SetOutput(io.Discard)
 	var flags adminFlags
-	set.StringVar(&flags.url, "admin", "http://127.0.0.1:9001", "")
+	set.StringVar(&flags.url, "admin", defaultAdminURL, "")
 	set.Func("data", "", func(s string) error { flags.data = append(flags.data, "--data="+s); return nil })
 	if err := set.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return adminFlags{}, flag.ErrHelp

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"github.com/undercroft/undercroft/admin"
 	"github.com/undercroft/undercroft/gateway"
 	"github.com/undercroft/undercroft/iam"
+	"github.com/undercroft/undercroft/iam/directory"
 	"github.com/undercroft/undercroft/internal/config"
 	"github.com/undercroft/undercroft/internal/observability"
 	"github.com/undercroft/undercroft/internal/single"
@@ -31,6 +33,8 @@ type system struct {
 	Status func(ctx context.Context) (any, error)
 	// Checker goes through the whole state while the system runs.
 	Checker admin.Checker
+	// Directory administers accounts, users and access keys.
+	Directory admin.Directory
 	// Directories are the data directories that are open and ours. One that is
 	// missing, or is empty where data used to be, is not among them, and
 	// nothing is written into it.
@@ -48,7 +52,8 @@ type system struct {
 type parts struct {
 	logger     *slog.Logger
 	registry   *prometheus.Registry
-	keyring    iam.Keyring
+	root       rootCredentials
+	masterKey  directory.MasterKey
 	requestIDs *observability.RequestIDs
 	now        func() time.Time
 	random     io.Reader
@@ -71,7 +76,11 @@ func assemble(ctx context.Context, cfg config.Config, p parts) (*system, error) 
 	if err != nil {
 		return nil, err
 	}
-	handler, err := assembleGateway(cfg, p, store)
+	who, err := assembleDirectory(ctx, p, store)
+	var handler http.Handler
+	if err == nil {
+		handler, err = assembleGateway(cfg, p, store, who)
+	}
 	if err == nil {
 		err = p.registry.Register(store.Collector())
 	}
@@ -86,6 +95,7 @@ func assemble(ctx context.Context, cfg config.Config, p parts) (*system, error) 
 		},
 		Status:      func(ctx context.Context) (any, error) { return store.Status(ctx) },
 		Checker:     store,
+		Directory:   who,
 		Directories: store.Directories(),
 		Failed:      store.Failed(),
 		Err:         store.Err,
@@ -111,20 +121,27 @@ func storeOptions(cfg config.Config, p parts) single.Options {
 	}
 }
 
-func assembleGateway(cfg config.Config, p parts, store *single.System) (http.Handler, error) {
+func assembleDirectory(ctx context.Context, p parts, store *single.System) (*directory.Directory, error) {
+	return directory.Open(ctx, store.DB, directory.Options{
+		RootAccessKey: p.root.AccessKey, RootSecret: string(p.root.SecretKey), MasterKey: p.masterKey,
+		Now: p.now, Rand: p.random,
+	})
+}
+
+func assembleGateway(cfg config.Config, p parts, store *single.System, who *directory.Directory) (http.Handler, error) {
 	return gateway.New(gateway.Options{
 		Objects: store.Objects,
 		Authenticator: &sigv4.Verifier{
 			Region: cfg.Region, Now: p.now, Legacy: legacySignatures(cfg, p.now),
 			Secret: func(ctx context.Context, accessKey string) (string, error) {
-				c, err := p.keyring.Lookup(ctx, accessKey)
+				c, err := who.Lookup(ctx, accessKey)
 				if errors.Is(err, iam.ErrNoSuchKey) {
-					err = sigv4.ErrUnknownAccessKey
+					err = fmt.Errorf("%w: %w", sigv4.ErrUnknownAccessKey, err)
 				}
 				return c.Secret, err
 			},
 		},
-		Keyring: p.keyring, Now: p.now, Region: cfg.Region, Domains: cfg.Domains,
+		Keyring: who, Now: p.now, Region: cfg.Region, Domains: cfg.Domains,
 		HostID: p.requestIDs.HostID(), NewRequestID: p.requestIDs.NewID,
 		Logger: p.logger, AccessLog: cfg.AccessLog, Metrics: p.registry,
 	})

@@ -1,37 +1,19 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"path/filepath"
-	"syscall"
 
 	"github.com/undercroft/undercroft/iam"
 	"github.com/undercroft/undercroft/internal/config"
 	"github.com/undercroft/undercroft/internal/vfs"
 )
 
-// Generated root credentials are kept in every data directory, in the file
-// .undercroft/credentials with mode 0600: one JSON object of
-//
-//	format     1
-//	accessKey  20 characters
-//	secretKey  40 characters
-//
-// All directories hold the same pair. A directory without the file gets it at
-// the next start; directories that disagree stop the start.
-const (
-	stateDirectory    = ".undercroft"
-	credentialsFile   = "credentials"
-	credentialsFormat = 1
-	maxCredentials    = 64 << 10 // bytes of a file that can be ours
-)
+// credentialsFormat is the format of the file that keeps root credentials.
+const credentialsFormat = 1
 
-// origin says where root credentials come from.
+// origin says where root credentials or a master key come from.
 type origin int
 
 const (
@@ -48,16 +30,23 @@ type rootCredentials struct {
 	file      string // where they are kept, or ""
 }
 
-// keptCredentials is the file's content.
+// keptCredentials is the content of the file .undercroft/credentials.
 type keptCredentials struct {
 	Format    int    `json:"format"`
-	AccessKey string `json:"accessKey"`
-	SecretKey string `json:"secretKey"`
+	AccessKey string `json:"accessKey"` // 20 characters
+	SecretKey string `json:"secretKey"` // 40 characters
 }
 
-// credentialsPath returns the file's place in a data directory.
-func credentialsPath(directory string) string {
-	return filepath.Join(directory, stateDirectory, credentialsFile)
+func credentialsFile() kept[keptCredentials] {
+	return kept[keptCredentials]{name: "credentials", what: "root credentials", check: func(c keptCredentials) error {
+		if err := checkFormat(c.Format, credentialsFormat); err != nil {
+			return err
+		}
+		if c.AccessKey == "" || c.SecretKey == "" {
+			return errors.New("lacks a key")
+		}
+		return nil
+	}}
 }
 
 // findRoot returns the configured credentials, else those that the data
@@ -66,28 +55,12 @@ func findRoot(files vfs.FS, cfg config.Config, random io.Reader) (rootCredential
 	if cfg.RootAccessKey != "" {
 		return rootCredentials{AccessKey: cfg.RootAccessKey, SecretKey: cfg.RootSecretKey, origin: originConfigured}, nil
 	}
-	var found rootCredentials
-	var unreadable error
-	for _, directory := range cfg.Data {
-		file := credentialsPath(directory)
-		kept, err := readCredentials(files, file)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-		case isAway(err):
-			unreadable = err // the others may keep them too
-		case err != nil:
-			return rootCredentials{}, err
-		case found.file == "":
-			found = kept
-		case kept.AccessKey != found.AccessKey || kept.SecretKey != found.SecretKey:
-			return rootCredentials{}, fmt.Errorf("%s and %s hold different root credentials: remove the one that is not to be used", found.file, file)
-		}
+	found, file, err := credentialsFile().find(files, cfg.Data)
+	if err != nil {
+		return rootCredentials{}, err
 	}
-	if found.file != "" {
-		return found, nil
-	}
-	if unreadable != nil {
-		return rootCredentials{}, unreadable
+	if file != "" {
+		return rootCredentials{found.AccessKey, config.Secret(found.SecretKey), originKept, file}, nil
 	}
 	accessKey, secret, err := iam.GenerateKey(random)
 	if err != nil {
@@ -96,64 +69,15 @@ func findRoot(files vfs.FS, cfg config.Config, random io.Reader) (rootCredential
 	return rootCredentials{AccessKey: accessKey, SecretKey: config.Secret(secret), origin: originGenerated}, nil
 }
 
-// isAway reports whether an error is that of a directory which cannot be used,
-// as that of a disk that failed, and not that of its file.
-func isAway(err error) bool {
-	return errors.Is(err, syscall.EIO) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ENXIO)
-}
-
-func readCredentials(files vfs.FS, file string) (rootCredentials, error) {
-	content, err := vfs.ReadFile(files, file, maxCredentials)
-	if err != nil {
-		return rootCredentials{}, fmt.Errorf("reading root credentials: %w", err)
-	}
-	var kept keptCredentials
-	decoder := json.NewDecoder(bytes.NewReader(content))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&kept); err != nil {
-		// The parser's own words could repeat the secret.
-		return rootCredentials{}, fmt.Errorf("%s does not hold root credentials", file)
-	}
-	if kept.Format != credentialsFormat {
-		return rootCredentials{}, fmt.Errorf("%s has format %d; this binary knows format %d", file, kept.Format, credentialsFormat)
-	}
-	if kept.AccessKey == "" || kept.SecretKey == "" {
-		return rootCredentials{}, fmt.Errorf("%s lacks a key", file)
-	}
-	return rootCredentials{kept.AccessKey, config.Secret(kept.SecretKey), originKept, file}, nil
-}
-
 // keepRoot writes the credentials durably into each directory that has none,
 // and returns them with the file that keeps them.
 func keepRoot(files vfs.FS, directories []string, root rootCredentials) (rootCredentials, error) {
-	if len(directories) == 0 {
-		return rootCredentials{}, errors.New("keeping root credentials: no data directory is open")
-	}
-	for _, directory := range directories {
-		_, err := files.Stat(credentialsPath(directory))
-		if err == nil {
-			continue
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			err = writeCredentials(files, directory, root)
-		}
-		if err != nil {
-			return rootCredentials{}, fmt.Errorf("keeping root credentials: %w", err)
-		}
+	content := keptCredentials{credentialsFormat, root.AccessKey, string(root.SecretKey)}
+	if err := credentialsFile().keep(files, directories, content); err != nil {
+		return rootCredentials{}, err
 	}
 	if root.file == "" {
-		root.file = credentialsPath(directories[0])
+		root.file = credentialsFile().path(directories[0])
 	}
 	return root, nil
-}
-
-func writeCredentials(files vfs.FS, directory string, root rootCredentials) error {
-	if err := vfs.MkdirAll(files, filepath.Join(directory, stateDirectory), 0o700); err != nil {
-		return err // it names the directory
-	}
-	content, err := json.MarshalIndent(keptCredentials{credentialsFormat, root.AccessKey, string(root.SecretKey)}, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encoding: %w", err)
-	}
-	return vfs.WriteFile(files, credentialsPath(directory), append(content, '\n'), 0o600)
 }

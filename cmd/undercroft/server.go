@@ -12,7 +12,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/undercroft/undercroft/admin"
-	"github.com/undercroft/undercroft/iam"
 	"github.com/undercroft/undercroft/internal/config"
 	"github.com/undercroft/undercroft/internal/observability"
 	"github.com/undercroft/undercroft/internal/vfs"
@@ -78,7 +77,7 @@ func (s *server) run(ctx context.Context) (err error) {
 	if err != nil {
 		return errors.Join(startError(ctx, err), front.close())
 	}
-	administration.show(s.adminOptions(sys))
+	administration.show(s.adminOptions(sys, root))
 	front.serve(sys.S3)
 	s.phase.set(phaseServing)
 	banner := bannerText(s.cfg, listener.Addr(), adminListener.Addr(), root)
@@ -123,10 +122,14 @@ func (s *server) wait(ctx context.Context, front *front, sys *system) error {
 	return errors.Join(failure, drained, closed)
 }
 
-// open finds the root credentials, assembles the system and keeps newly made
-// credentials in its directories before anybody can use them.
+// open finds the root credentials and the master key, assembles the system and
+// keeps what was newly made in its directories before anybody can use it.
 func (s *server) open(ctx context.Context) (*system, rootCredentials, error) {
 	root, err := findRoot(vfs.Default(), s.cfg, rand.Reader)
+	if err != nil {
+		return nil, rootCredentials{}, err
+	}
+	master, err := findMasterKey(vfs.Default(), s.cfg, rand.Reader)
 	if err != nil {
 		return nil, rootCredentials{}, err
 	}
@@ -137,7 +140,8 @@ func (s *server) open(ctx context.Context) (*system, rootCredentials, error) {
 	sys, err := s.process.assemble(ctx, s.cfg, parts{
 		logger:     s.logger,
 		registry:   s.registry,
-		keyring:    iam.NewRootKeyring(root.AccessKey, string(root.SecretKey)),
+		root:       root,
+		masterKey:  master.key,
 		requestIDs: ids,
 		now:        s.process.now,
 		random:     rand.Reader,
@@ -145,18 +149,41 @@ func (s *server) open(ctx context.Context) (*system, rootCredentials, error) {
 	if err != nil {
 		return nil, rootCredentials{}, fmt.Errorf("opening the store: %w", err)
 	}
-	if root.origin == originConfigured {
-		return sys, root, nil
-	}
-	if root, err = keepRoot(vfs.Default(), sys.Directories, root); err != nil {
+	if root, err = s.keep(ctx, sys, root, master); err != nil {
 		return nil, rootCredentials{}, errors.Join(err, sys.Close(context.WithoutCancel(ctx)))
 	}
 	return sys, root, nil
 }
 
+// keep writes what was made at this start into the data directories. No secret is
+// sealed under the master key before it is kept.
+func (s *server) keep(ctx context.Context, sys *system, root rootCredentials, master masterKey) (rootCredentials, error) {
+	files := vfs.Default()
+	if root.origin != originConfigured {
+		var err error
+		if root, err = keepRoot(files, sys.Directories, root); err != nil {
+			return root, err
+		}
+	}
+	if master.origin == originConfigured {
+		return root, nil
+	}
+	if err := keepMasterKey(files, sys.Directories, master); err != nil {
+		return root, err
+	}
+	if master.origin == originGenerated {
+		s.logger.InfoContext(ctx, "master key made; keep a copy elsewhere, for without it the secrets of access keys are lost",
+			slog.String("file", masterKeyFile().path(sys.Directories[0])))
+	}
+	return root, nil
+}
+
 // adminOptions is what the admin listener shows of a running system.
-func (s *server) adminOptions(sys *system) admin.Options {
+func (s *server) adminOptions(sys *system, root rootCredentials) admin.Options {
+	token := makeToken(vfs.Default(), sys.Directories, s.logger)
 	return admin.Options{
+		Directory:  sys.Directory,
+		Tokens:     []string{token, admin.RootToken(root.AccessKey, string(root.SecretKey))},
 		Conditions: append([]admin.Condition{{Name: "serving", Check: s.phase.check}}, sys.Conditions...),
 		Metrics:    s.registry,
 		Status:     sys.Status,

@@ -117,6 +117,10 @@ type Config struct {
 	// RootAccessKey and RootSecretKey are both set or both empty.
 	RootAccessKey string
 	RootSecretKey Secret
+	// MasterKey is the text of the master key and MasterKeyFile the file that holds
+	// it; at most one of them is set.
+	MasterKey     Secret
+	MasterKeyFile string
 
 	LogLevel  slog.Level
 	LogFormat LogFormat

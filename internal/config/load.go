@@ -224,6 +224,9 @@ func (c Config) validate(origin map[string]string) error {
 	if err := pair(origin, "root-access-key", "root-secret-key", c.RootAccessKey, string(c.RootSecretKey)); err != nil {
 		return err
 	}
+	if c.MasterKey != "" && c.MasterKeyFile != "" {
+		return &Error{Source: origin["master-key-file"], Problem: "master-key is given too: give one of them"}
+	}
 	if c.Listen == c.AdminListen && !strings.HasSuffix(c.Listen, ":0") {
 		return &Error{Source: origin["admin-listen"], Problem: "it is the same address as listen"}
 	}

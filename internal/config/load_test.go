@@ -44,6 +44,8 @@ func sample(t *testing.T, name string) (given, want string) {
 		"allow-sigv2":      {"true", "true"},
 		"root-access-key":  {"root", "root"},
 		"root-secret-key":  {"very secret", "(hidden)"},
+		"master-key-file":  {"/etc/master", "/etc/master"},
+		"master-key":       {"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "(hidden)"},
 		"buffer-memory":    {"1GiB", "1GiB"},
 		"max-connections":  {"7", "7"},
 		"max-header-bytes": {"16KiB", "16KiB"},

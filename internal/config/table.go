@@ -78,6 +78,12 @@ func networkOptions(c *Config) []option {
 			"at the first start and kept in the data directories.", (*accessKey)(&c.RootAccessKey)},
 		{"root-secret-key", id, "SECRET", "", "Secret key of the root account, at least 8 characters. A flag shows in the list of " +
 			"processes; prefer the environment or the file.", (*secretKey)(&c.RootSecretKey)},
+		{"master-key-file", id, "FILE", "", "A file with the master key, which encrypts the secrets of access keys: 32 bytes in base64. " +
+			"Without it and master-key one is made at the first start and kept in the data directories.", (*text)(&c.MasterKeyFile)},
+		{
+			"master-key", id, "KEY", "", "The master key itself. A flag shows in the list of processes; prefer the environment.",
+			(*masterKey)(&c.MasterKey),
+		},
 	}
 }
 

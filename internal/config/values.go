@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -226,6 +227,19 @@ func (k *secretKey) Set(s string) error {
 }
 
 func (k *secretKey) String() string { return Secret(*k).String() }
+
+type masterKey Secret
+
+func (k *masterKey) Set(s string) error {
+	// The decoder's own words could repeat the key.
+	if raw, err := base64.StdEncoding.DecodeString(s); err != nil || len(raw) != 32 {
+		return errors.New("a master key is the base64 of 32 bytes (openssl rand -base64 32)")
+	}
+	*k = masterKey(s)
+	return nil
+}
+
+func (k *masterKey) String() string { return Secret(*k).String() }
 
 type directories struct{ to *[]string }
 

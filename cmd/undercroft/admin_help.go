@@ -1,0 +1,62 @@
+package main
+
+const accountUsageText = `Manage the accounts, users and access keys of a running server.
+
+Usage: undercroft admin account|user|key COMMAND [ARGUMENTS] [FLAGS]
+
+An account owns buckets and objects. Its root, who signs with the account's own access
+keys, may do everything in it. A user of an account may do what its policy says.
+
+Accounts. ACCOUNT is an account's number, e-mail address or canonical id.
+  account create --name NAME [--email ADDRESS] [--id NUMBER]
+          [--access-key KEY] [--secret-key SECRET] [--no-key]
+      Create an account with an access key of its root. The number (12 digits) and the
+      key pair are generated where they are not given; --no-key leaves the key out.
+  account list
+  account show ACCOUNT
+  account set ACCOUNT [--name NAME] [--email ADDRESS]
+      000000000001 is the account of the installation's root credentials.
+  account disable ACCOUNT        all its keys stop working at once; nothing is deleted
+  account enable ACCOUNT
+  account delete ACCOUNT         refused while it has buckets or users
+
+Users
+  user create ACCOUNT USER [--display-name NAME] [--email ADDRESS] [--policy FILE]
+  user list ACCOUNT
+  user show ACCOUNT USER
+  user set ACCOUNT USER [--display-name NAME] [--email ADDRESS]
+  user disable ACCOUNT USER
+  user enable ACCOUNT USER
+  user delete ACCOUNT USER       with its access keys
+  user policy set ACCOUNT USER FILE
+      Replace the user's policy, a JSON document as AWS's inline policies are.
+  user policy show ACCOUNT USER
+  user policy delete ACCOUNT USER
+
+Access keys, of a user or, without --user, of the account's root
+  key create ACCOUNT [--user USER] [--access-key KEY] [--secret-key SECRET]
+          [--description TEXT]
+      KEY has 3 to 128 letters, digits, _ or -; SECRET 8 to 128 characters. What is not
+      given is generated. The secret is shown now and never again.
+  key list ACCOUNT [--user USER]
+  key rotate ACCESS-KEY [--secret-key SECRET]
+      Give the key another secret; the old one stops working at once.
+  key disable ACCESS-KEY
+  key enable ACCESS-KEY
+  key delete ACCESS-KEY
+
+Flags of all
+  --admin URL   the admin listener of the server. Default http://127.0.0.1:9001.
+  --data DIR    a data directory of the server, which keeps the admin token
+  --json        print JSON
+
+These commands need the right to administer: UNDERCROFT_ROOT_ACCESS_KEY and
+UNDERCROFT_ROOT_SECRET_KEY in the environment, or --data (or UNDERCROFT_DATA) on the
+machine of the server, as a user who may read its directories.
+
+Examples
+  undercroft admin account create --data ./data --name "Backups" --email backup@example.com
+  undercroft admin user create backup@example.com nightly --policy nightly.json
+  undercroft admin key create backup@example.com --user nightly --json
+  undercroft admin key disable AKIAIOSFODNN7EXAMPLE
+`
