@@ -145,7 +145,8 @@ func (s *Store) sealRow(ctx context.Context, p *openPartition, end int64) (metad
 
 // sealShards closes the files of a sealed partition for good. The metadata
 // decide; a shard that fails here takes no append either, since nobody has
-// its epoch.
+// its epoch. A sealed partition may be dropped while this runs: its files are
+// gone then, and nothing is missing.
 func (s *Store) sealShards(ctx context.Context, row *metadata.Partition, disks []*disk) error {
 	var g errgroup.Group
 	for i, d := range disks {
@@ -160,5 +161,20 @@ func (s *Store) sealShards(ctx context.Context, row *metadata.Partition, disks [
 			return nil
 		})
 	}
-	return g.Wait()
+	err := g.Wait()
+	if errors.Is(err, blobd.ErrShardNotFound) && s.isDropped(ctx, row.ID) {
+		return nil
+	}
+	return err
+}
+
+// isDropped reports whether a partition is known to be dropped.
+func (s *Store) isDropped(ctx context.Context, id metadata.PartitionID) bool {
+	gone := false
+	err := s.db.View(ctx, class, func(r *metadata.Reader) error {
+		row, err := r.Partition(id)
+		gone = err == nil && (row == nil || row.State == metadata.PartitionDropped)
+		return err
+	})
+	return err == nil && gone
 }
