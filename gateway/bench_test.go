@@ -31,7 +31,7 @@ func benchmarkRequest(b *testing.B, method, target string) {
 	b.Helper()
 	s := newServer(b)
 	s.objects.stored["some/key"] = fakeObject{
-		Object: objects.Object{Size: 4096, ETag: "d41d8cd98f00b204e9800998ecf8427e", Modified: time.Unix(1e9, 0), StorageClass: "STANDARD"},
+		Object: objects.Object{Size: 4096, ETag: "d41d8cd98f00b204e9800998ecf8427e", Modified: time.Unix(1e9, 0), StorageClass: "STANDARD", Owner: fakeOwner()},
 		data:   make([]byte, 4096),
 	}
 	owner := s3.OwnerID("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef")

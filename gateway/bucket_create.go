@@ -8,7 +8,7 @@ import (
 )
 
 // legacyRegion is where AWS answers 200 to whoever creates a bucket of its own
-// once more.
+// once more, and resets its access control list.
 const legacyRegion = "us-east-1"
 
 // createBucket answers CreateBucket.
@@ -16,17 +16,92 @@ func (g *Gateway) createBucket(x *exchange) error {
 	if err := g.checkLocation(x); err != nil {
 		return err
 	}
+	if err := x.allow(&question{action: x.op.Action, bucket: x.bucket}); err != nil {
+		return err
+	}
+	asked, err := g.headerACL(x)
+	if err != nil {
+		return err
+	}
+	configs, err := g.newBucketConfigs(x, &asked)
+	if err != nil {
+		return err
+	}
 	b, err := g.o.Objects.CreateBucket(x.r.Context(), objects.CreateBucketInput{
-		Name: x.bucket, Owner: x.ownerID(), Region: g.o.Region,
+		Name: x.bucket, Owner: x.ownerID(), Region: g.o.Region, Configs: configs,
 	})
-	switch {
-	case s3.CodeOf(err) == s3.BucketAlreadyOwnedByYou && g.o.Region == legacyRegion:
+	if s3.CodeOf(err) == s3.BucketAlreadyOwnedByYou && g.o.Region == legacyRegion {
 		b.Name = x.bucket
-	case err != nil:
+		err = g.createAgain(x, &asked)
+	}
+	if err != nil {
 		return err
 	}
 	x.set(s3.HeaderLocation, "/"+string(b.Name))
 	return x.finish(http.StatusOK)
+}
+
+// newBucketConfigs are the documents of a new bucket. One of ObjectWriter, and
+// one without a public access block, has none of these: that is what a bucket
+// without documents is.
+func (g *Gateway) newBucketConfigs(x *exchange, asked *askedACL) (map[objects.ConfigKind][]byte, error) {
+	configs := make(map[objects.ConfigKind][]byte)
+	ownership, named := g.o.ObjectOwnership, x.header(headerObjectOwnership)
+	if named != "" {
+		if ownership = s3.ObjectOwnership(named); !ownership.Valid() {
+			return nil, s3.InvalidArg("x-amz-object-ownership", named, "Invalid x-amz-object-ownership header: "+named)
+		}
+		if err := x.allow(&question{action: "s3:PutBucketOwnershipControls", bucket: x.bucket}); err != nil {
+			return nil, err
+		}
+	}
+	if named != "" || ownership != s3.ObjectWriter {
+		configs[objects.ConfigOwnership] = ownership.AppendXML(nil)
+	}
+	if !g.o.PublicAccess {
+		all := s3.PublicAccessBlock{BlockPublicACLs: true, IgnorePublicACLs: true, BlockPublicPolicy: true, RestrictPublicBuckets: true}
+		configs[objects.ConfigPublicAccessBlock] = all.AppendXML(nil)
+	}
+	if !asked.given {
+		return configs, nil
+	}
+	if err := x.allow(&question{action: "s3:PutBucketAcl", bucket: x.bucket}); err != nil {
+		return nil, err
+	}
+	switch {
+	case ownership == s3.BucketOwnerEnforced && !asked.within(x.ownerID(), x.ownerID()):
+		return nil, s3.NewError(s3.InvalidBucketACLWithOwnership)
+	case !g.o.PublicAccess && asked.public():
+		return nil, denied("the public access block of new buckets refuses public access control lists")
+	case ownership != s3.BucketOwnerEnforced:
+		configs[objects.ConfigACL] = bucketACLDocument(x.ownerID(), asked)
+	}
+	return configs, nil
+}
+
+const headerObjectOwnership = "X-Amz-Object-Ownership"
+
+// createAgain is the creation of a bucket that is there and the caller's own:
+// its access control list becomes what the request asks for, all else stays.
+func (g *Gateway) createAgain(x *exchange, asked *askedACL) error {
+	p, err := g.locate(x, x.bucket)
+	if err != nil {
+		return err
+	}
+	if named := x.header(headerObjectOwnership); named != "" && s3.ObjectOwnership(named) != p.ownership {
+		return s3.NewError(s3.BucketAlreadyOwnedByYou).With("BucketName", string(x.bucket))
+	}
+	switch {
+	case p.facts.ACLsDisabled:
+		return nil
+	case p.facts.Block.BlockPublicAcls && asked.public():
+		return denied("the public access block refuses public access control lists")
+	case asked.given:
+		return g.o.Objects.PutBucketConfig(x.r.Context(), x.bucket, objects.ConfigACL, bucketACLDocument(p.Owner, asked))
+	case p.acl == nil:
+		return nil
+	}
+	return g.o.Objects.DeleteBucketConfig(x.r.Context(), x.bucket, objects.ConfigACL)
 }
 
 // checkLocation reads the body, which may be absent, and accepts the region
@@ -40,6 +115,7 @@ func (g *Gateway) checkLocation(x *exchange) error {
 		return err
 	}
 	c, err := s3.DecodeCreateBucket(body)
+	x.region = c.LocationConstraint
 	switch {
 	case err != nil:
 		return err

@@ -16,19 +16,19 @@ import (
 )
 
 func TestCreateBucket(t *testing.T) {
-	s := newServer(t)
+	s := newServer(t, func(o *Options) { o.ObjectOwnership, o.PublicAccess = s3.ObjectWriter, true })
 	a := s.ok("PUT", "/new-bucket", "")
 	if a.Header.Get("Location") != "/new-bucket" {
 		t.Errorf("%v", a.Header)
 	}
 	in, _ := lastAsked[objects.CreateBucketInput](s.objects)
-	want := objects.CreateBucketInput{Name: "new-bucket", Owner: s3.OwnerID(iam.RootIdentity().CanonicalID), Region: "us-east-1"}
+	want := objects.CreateBucketInput{Name: "new-bucket", Owner: fakeOwner(), Region: "us-east-1", Configs: map[objects.ConfigKind][]byte{}}
 	if d := cmp.Diff(want, in); d != "" {
 		t.Error(d)
 	}
 	s.ok("PUT", "/new-bucket", "<CreateBucketConfiguration/>")
 	s.objects.fail = s3.NewError(s3.BucketAlreadyOwnedByYou)
-	s.ok("PUT", "/new-bucket", "") // in us-east-1
+	s.ok("PUT", "/bucket", "") // in us-east-1
 	s.objects.fail = s3.NewError(s3.BucketAlreadyExists)
 	s.expect(s3.BucketAlreadyExists, "PUT", "/new-bucket", "")
 	s.objects.fail = nil

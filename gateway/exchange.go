@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/undercroft/undercroft/iam"
+	"github.com/undercroft/undercroft/objects"
 	"github.com/undercroft/undercroft/s3"
 	"github.com/undercroft/undercroft/sigv4"
 )
@@ -14,6 +15,8 @@ import (
 // exchange is one request on its way and the response to it. It belongs to one
 // goroutine.
 type exchange struct {
+	gateway *Gateway
+
 	w http.ResponseWriter
 	r *http.Request
 
@@ -28,6 +31,15 @@ type exchange struct {
 
 	caller *iam.Identity // nil for an anonymous caller
 	auth   *sigv4.Result
+
+	place  place          // the bucket, where the request is in one that is there
+	access objects.Access // asks about the version named; handlers pass it on
+	// decided says that somebody was asked, and allowed. Without that no answer
+	// but an error is sent.
+	decided bool
+	region  string         // that CreateBucket asks for
+	tags    []objects.Pair // that the body sets
+	names   map[s3.OwnerID]string
 
 	status int   // of the response; 0 until it has begun
 	sent   int64 // bytes of the response's body
@@ -79,8 +91,13 @@ func (x *exchange) param(name string) string {
 	return ""
 }
 
-// begin sends the status and the headers set so far.
+// begin sends the status and the headers set so far. An answer without a
+// decision is a mistake of ours, and is not sent.
 func (x *exchange) begin(status int) {
+	if status < http.StatusBadRequest && status != http.StatusNotModified && x.op != nil && !x.decided {
+		clear(x.w.Header())
+		panic("gateway: " + x.op.Name + " answers and nobody decided whether it may")
+	}
 	x.status = status
 	x.w.WriteHeader(status)
 }
@@ -121,11 +138,26 @@ func (x *exchange) ownerID() s3.OwnerID {
 	return s3.OwnerID(x.caller.CanonicalID)
 }
 
-// owner shows an owner. Names are known of the caller alone.
+// owner shows an owner with the name of its account. A name that is not known
+// now is left out.
 func (x *exchange) owner(id s3.OwnerID) s3.Owner {
 	o := s3.Owner{ID: id}
-	if x.caller != nil && id == x.ownerID() {
-		o.DisplayName = x.caller.DisplayName
+	if name, ok := x.names[id]; ok {
+		o.DisplayName = name
+		return o
+	}
+	name, err := x.gateway.o.Accounts.DisplayName(x.r.Context(), iam.CanonicalID(id))
+	if err == nil {
+		o.DisplayName = name
+	}
+	if x.names == nil {
+		x.names = make(map[s3.OwnerID]string)
+	}
+	if len(x.names) < maxNames {
+		x.names[id] = o.DisplayName
 	}
 	return o
 }
+
+// maxNames bounds the names that an exchange remembers.
+const maxNames = 100

@@ -75,19 +75,30 @@ func (f *fakeObjects) keys() []s3.Key {
 	return slices.Sorted(maps.Keys(f.stored))
 }
 
-func (f *fakeObjects) BucketState(ctx context.Context, name s3.BucketName) (*objects.BucketState, error) {
-	b, err := f.HeadBucket(ctx, name)
+// BucketState is asked by every request, so that it is not recorded.
+func (f *fakeObjects) BucketState(_ context.Context, name s3.BucketName) (*objects.BucketState, error) {
+	b, err := fakeBucketOf(name)
 	if err != nil {
 		return nil, err
 	}
 	return objects.NewBucketState(b, nil), nil
 }
 
-func (f *fakeObjects) HeadBucket(_ context.Context, name s3.BucketName) (objects.Bucket, error) {
+func fakeBucketOf(name s3.BucketName) (objects.Bucket, error) {
 	if name != fakeBucket {
 		return objects.Bucket{}, s3.NewError(s3.NoSuchBucket).With("BucketName", string(name))
 	}
-	return objects.Bucket{Name: name, Owner: s3.OwnerID(iam.RootIdentity().CanonicalID), Region: "us-east-1"}, f.record(name)
+	return objects.Bucket{Name: name, Owner: fakeOwner(), Region: "us-east-1"}, nil
+}
+
+func fakeOwner() s3.OwnerID { return s3.OwnerID(iam.RootIdentity().CanonicalID) }
+
+func (f *fakeObjects) HeadBucket(_ context.Context, name s3.BucketName) (objects.Bucket, error) {
+	b, err := fakeBucketOf(name)
+	if err != nil {
+		return b, err
+	}
+	return b, f.record(name)
 }
 
 func (f *fakeObjects) CreateBucket(_ context.Context, in objects.CreateBucketInput) (objects.Bucket, error) {
@@ -170,6 +181,13 @@ func (f *fakeObjects) HeadObject(_ context.Context, in objects.GetObjectInput) (
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	o, ok := f.stored[in.Key]
+	var current *objects.Object
+	if ok {
+		current = &o.Object
+	}
+	if err := in.Access(current); err != nil {
+		return nil, err
+	}
 	if !ok {
 		return nil, s3.NewError(s3.NoSuchKey).With("Key", string(in.Key))
 	}
@@ -237,6 +255,9 @@ func (f *fakeObjects) CopyObject(_ context.Context, in objects.CopyObjectInput) 
 	if err := f.record(in); err != nil {
 		return objects.CopyObjectOutput{}, err
 	}
+	if err := in.Source.Access(&objects.Object{ETag: "tag", Owner: fakeOwner()}); err != nil {
+		return objects.CopyObjectOutput{}, err
+	}
 	if in.Source.Precondition != nil {
 		if err := in.Source.Precondition("tag", time.Unix(1e9, 0)); err != nil {
 			return objects.CopyObjectOutput{}, err
@@ -246,12 +267,16 @@ func (f *fakeObjects) CopyObject(_ context.Context, in objects.CopyObjectInput) 
 }
 
 func (f *fakeObjects) GetObjectAttributes(_ context.Context, in objects.AttributesInput) (objects.AttributesOutput, error) {
+	o := objects.Object{
+		ETag: "tag-2", Size: 10, StorageClass: "STANDARD", PartCount: 2, Owner: fakeOwner(),
+		Checksums: []objects.Checksum{{Algorithm: "CRC32C", Type: "COMPOSITE", Value: "AAAAAA==-2"}},
+	}
+	if err := in.Access(&o); err != nil {
+		return objects.AttributesOutput{}, err
+	}
 	return objects.AttributesOutput{
-		Object: objects.Object{
-			ETag: "tag-2", Size: 10, StorageClass: "STANDARD", PartCount: 2,
-			Checksums: []objects.Checksum{{Algorithm: "CRC32C", Type: "COMPOSITE", Value: "AAAAAA==-2"}},
-		},
-		Parts: []objects.ObjectPart{{Number: 1, Size: 5, Checksums: []objects.Checksum{{Algorithm: "CRC32C", Value: "AAAAAA=="}}}}, Truncated: true,
+		Object: o,
+		Parts:  []objects.ObjectPart{{Number: 1, Size: 5, Checksums: []objects.Checksum{{Algorithm: "CRC32C", Value: "AAAAAA=="}}}}, Truncated: true,
 	}, f.record(in)
 }
 

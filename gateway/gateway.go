@@ -29,9 +29,16 @@ type Options struct {
 	Objects       objects.API
 	Authenticator Authenticator
 	Keyring       iam.Keyring
-	Now           func() time.Time
+	// Accounts finds who owns and is granted what; nil knows the root account.
+	Accounts iam.Accounts
+	Now      func() time.Time
 	// Region is what buckets are in; empty for us-east-1.
 	Region string
+	// ObjectOwnership is that of new buckets; empty for BucketOwnerEnforced.
+	ObjectOwnership s3.ObjectOwnership
+	// PublicAccess lets new buckets begin without a public access block; else
+	// they have all of it.
+	PublicAccess bool
 	// Domains are the parent domains of virtual-host style requests, such as
 	// s3.example.test for bucket.s3.example.test. Path style always works.
 	Domains []string
@@ -52,6 +59,12 @@ type Options struct {
 func (o *Options) defaults() {
 	if o.Region == "" {
 		o.Region = "us-east-1"
+	}
+	if o.Accounts == nil {
+		o.Accounts = rootAccounts{}
+	}
+	if o.ObjectOwnership == "" {
+		o.ObjectOwnership = s3.BucketOwnerEnforced
 	}
 	if o.NewRequestID == nil {
 		o.NewRequestID = randomID
@@ -114,7 +127,6 @@ func New(o Options) (*Gateway, error) {
 		g.refuseHeaders,
 		g.authenticate,
 		g.authorize,
-		g.checkBucketOwner,
 		func(x *exchange) error { return x.op.handle(g, x) },
 	}
 	return g, nil
@@ -123,7 +135,7 @@ func New(o Options) (*Gateway, error) {
 // ServeHTTP implements [http.Handler].
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	continueEmpty(w, r)
-	x := &exchange{w: w, r: r, started: g.o.Now(), requestID: g.o.NewRequestID()}
+	x := &exchange{gateway: g, w: w, r: r, started: g.o.Now(), requestID: g.o.NewRequestID()}
 	x.set(s3.HeaderRequestID, x.requestID)
 	x.set(s3.HeaderHostID, g.o.HostID)
 	x.set("Server", "Undercroft")

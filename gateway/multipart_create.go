@@ -14,8 +14,12 @@ func (g *Gateway) createMultipartUpload(x *exchange) error {
 	if err != nil {
 		return err
 	}
+	own, err := g.newObject(x)
+	if err != nil {
+		return err
+	}
 	in := objects.CreateUploadInput{
-		Bucket: x.bucket, Key: x.key, Owner: x.ownerID(), Attributes: attributes,
+		Bucket: x.bucket, Key: x.key, Owner: own.owner, ACL: own.acl, Attributes: attributes,
 	}
 	if in.Checksum, err = x.checksumAlgorithm(); err != nil {
 		return err

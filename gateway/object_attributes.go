@@ -18,7 +18,7 @@ func (g *Gateway) getObjectAttributes(x *exchange) error {
 	}
 	in := objects.AttributesInput{
 		Bucket: x.bucket, Key: x.key, VersionID: x.version(),
-		WantParts: want["ObjectParts"], MaxParts: s3.MaxListKeys, Precondition: x.readPrecondition(),
+		WantParts: want["ObjectParts"], MaxParts: s3.MaxListKeys, Precondition: x.readPrecondition(), Access: x.access,
 	}
 	if v := x.header(s3.HeaderMaxParts); v != "" {
 		n, err := parseInt("x-amz-max-parts", v)

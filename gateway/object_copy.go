@@ -30,7 +30,11 @@ func (g *Gateway) copyObject(x *exchange) error {
 }
 
 func (g *Gateway) copyInput(x *exchange) (in objects.CopyObjectInput, err error) {
-	in = objects.CopyObjectInput{Bucket: x.bucket, Key: x.key, Owner: x.ownerID()}
+	own, err := g.newObject(x)
+	if err != nil {
+		return in, err
+	}
+	in = objects.CopyObjectInput{Bucket: x.bucket, Key: x.key, Owner: own.owner, ACL: own.acl}
 	if in.Source, err = g.copySource(x); err != nil {
 		return in, err
 	}
@@ -57,24 +61,30 @@ func (g *Gateway) copyInput(x *exchange) (in objects.CopyObjectInput, err error)
 	return in, nil
 }
 
-// copySource finds the source of a copy and asks whether the caller may read it.
+// copySource finds the source of a copy. Whether the caller may read it is
+// asked with the version that is found.
 func (g *Gateway) copySource(x *exchange) (objects.CopySource, error) {
 	src, err := s3.ParseCopySource(x.header(s3.HeaderCopySource))
 	if err != nil {
 		return objects.CopySource{}, err
 	}
-	action := "s3:GetObject"
-	if src.Version != "" {
-		action = "s3:GetObjectVersion"
+	from := &x.place
+	if src.Bucket != x.bucket {
+		other, err := g.locate(x, src.Bucket)
+		if err != nil {
+			return objects.CopySource{}, err
+		}
+		from = &other
 	}
-	if err := x.allow(action, src.Bucket, src.Key); err != nil {
+	if err := g.checkOwner(x, s3.HeaderExpectedSourceOwner, from); err != nil {
 		return objects.CopySource{}, err
 	}
-	if err := g.requireOwner(x, s3.HeaderExpectedSourceOwner, src.Bucket); err != nil {
+	if err := x.checkPayer(from); err != nil {
 		return objects.CopySource{}, err
 	}
 	return objects.CopySource{
 		Bucket: src.Bucket, Key: src.Key, VersionID: src.Version, Precondition: x.copyPrecondition(),
+		Access: x.accessToSource(from, &src),
 	}, nil
 }
 

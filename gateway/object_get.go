@@ -85,7 +85,7 @@ func matchesIfRange(condition string, tag s3.ETag, modified time.Time) bool {
 
 func (x *exchange) readInput() (objects.GetObjectInput, error) {
 	in := objects.GetObjectInput{
-		Bucket: x.bucket, Key: x.key, VersionID: x.version(), Precondition: x.readPrecondition(),
+		Bucket: x.bucket, Key: x.key, VersionID: x.version(), Precondition: x.readPrecondition(), Access: x.access,
 	}
 	part, err := x.partNumber()
 	if err != nil {

@@ -13,6 +13,10 @@ func (g *Gateway) putObject(x *exchange) error {
 	if err != nil {
 		return err
 	}
+	own, err := g.newObject(x)
+	if err != nil {
+		return err
+	}
 	precondition, err := x.writePrecondition()
 	if err != nil {
 		return err
@@ -22,7 +26,7 @@ func (g *Gateway) putObject(x *exchange) error {
 		return err
 	}
 	o, err := g.o.Objects.PutObject(x.r.Context(), objects.PutObjectInput{
-		Bucket: x.bucket, Key: x.key, Owner: x.ownerID(),
+		Bucket: x.bucket, Key: x.key, Owner: own.owner, ACL: own.acl,
 		Body: body, Attributes: attributes, Precondition: precondition,
 	})
 	if err != nil {

@@ -44,6 +44,8 @@ type Operation struct {
 	VersionAction string
 
 	handle handler
+	// decided says when it is decided whether the caller may.
+	decided decided
 	// uri is the path in AWS's model where it does not follow from the scope.
 	uri string
 	// beyond marks what AWS documents and its model does not have.

@@ -23,10 +23,10 @@ func bucketReads() []Operation {
 		{Name: "ListBucketInventoryConfigurations", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"inventory"}, Action: "s3:GetInventoryConfiguration"},
 		{Name: "ListBucketMetricsConfigurations", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"metrics"}, Action: "s3:GetMetricsConfiguration"},
 		{Name: "ListMultipartUploads", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"uploads"}, Action: "s3:ListBucketMultipartUploads", handle: (*Gateway).listMultipartUploads},
-		{Name: "ListObjectVersions", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"versions"}, Action: "s3:ListBucketVersions"},
+		{Name: "ListObjectVersions", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"versions"}, Action: "s3:ListBucketVersions", handle: (*Gateway).listObjectVersions},
 		{Name: "ListObjects", Method: http.MethodGet, Scope: ScopeBucket, Action: "s3:ListBucket", handle: (*Gateway).listObjects},
 		{Name: "ListObjectsV2", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"list-type=2"}, Action: "s3:ListBucket", handle: (*Gateway).listObjectsV2},
-		{Name: "PreflightBucket", Method: http.MethodOptions, Scope: ScopeBucket, beyond: true},
+		{Name: "PreflightBucket", Method: http.MethodOptions, Scope: ScopeBucket, beyond: true, decided: onNothing},
 	}
 }
 
@@ -35,7 +35,7 @@ func bucketConfigurationReads() []Operation {
 	return []Operation{
 		{Name: "GetBucketAbac", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"abac"}, Action: "s3:GetBucketAbac"},
 		{Name: "GetBucketAccelerateConfiguration", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"accelerate"}, Action: "s3:GetAccelerateConfiguration"},
-		{Name: "GetBucketAcl", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"acl"}, Action: "s3:GetBucketAcl"},
+		{Name: "GetBucketAcl", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"acl"}, Action: "s3:GetBucketAcl", handle: (*Gateway).getBucketACL},
 		{Name: "GetBucketAnalyticsConfiguration", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"analytics", "id"}, Action: "s3:GetAnalyticsConfiguration"},
 		{Name: "GetBucketCors", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"cors"}, Action: "s3:GetBucketCORS"},
 		{Name: "GetBucketEncryption", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"encryption"}, Action: "s3:GetEncryptionConfiguration"},
@@ -49,28 +49,28 @@ func bucketConfigurationReads() []Operation {
 		{Name: "GetBucketMetricsConfiguration", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"metrics", "id"}, Action: "s3:GetMetricsConfiguration"},
 		{Name: "GetBucketNotification", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"notification"}, Action: "s3:GetBucketNotification"},
 		{Name: "GetBucketNotificationConfiguration", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"notification"}, Action: "s3:GetBucketNotification"},
-		{Name: "GetBucketOwnershipControls", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"ownershipControls"}, Action: "s3:GetBucketOwnershipControls"},
-		{Name: "GetBucketPolicy", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"policy"}, Action: "s3:GetBucketPolicy"},
-		{Name: "GetBucketPolicyStatus", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"policyStatus"}, Action: "s3:GetBucketPolicyStatus"},
+		{Name: "GetBucketOwnershipControls", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"ownershipControls"}, Action: "s3:GetBucketOwnershipControls", handle: (*Gateway).getBucketOwnershipControls},
+		{Name: "GetBucketPolicy", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"policy"}, Action: "s3:GetBucketPolicy", handle: (*Gateway).getBucketPolicy},
+		{Name: "GetBucketPolicyStatus", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"policyStatus"}, Action: "s3:GetBucketPolicyStatus", handle: (*Gateway).getBucketPolicyStatus},
 		{Name: "GetBucketReplication", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"replication"}, Action: "s3:GetReplicationConfiguration"},
 		{Name: "GetBucketRequestPayment", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"requestPayment"}, Action: "s3:GetBucketRequestPayment"},
 		{Name: "GetBucketTagging", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"tagging"}, Action: "s3:GetBucketTagging"},
 		{Name: "GetBucketVersioning", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"versioning"}, Action: "s3:GetBucketVersioning"},
 		{Name: "GetBucketWebsite", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"website"}, Action: "s3:GetBucketWebsite"},
 		{Name: "GetObjectLockConfiguration", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"object-lock"}, Action: "s3:GetBucketObjectLockConfiguration"},
-		{Name: "GetPublicAccessBlock", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"publicAccessBlock"}, Action: "s3:GetBucketPublicAccessBlock"},
+		{Name: "GetPublicAccessBlock", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"publicAccessBlock"}, Action: "s3:GetBucketPublicAccessBlock", handle: (*Gateway).getPublicAccessBlock},
 	}
 }
 
 // bucketWrites are the writes to buckets.
 func bucketWrites() []Operation {
 	return []Operation{
-		{Name: "CreateBucket", Method: http.MethodPut, Scope: ScopeBucket, Action: "s3:CreateBucket", handle: (*Gateway).createBucket},
+		{Name: "CreateBucket", Method: http.MethodPut, Scope: ScopeBucket, Action: "s3:CreateBucket", handle: (*Gateway).createBucket, decided: onBody},
 		{Name: "CreateBucketMetadataConfiguration", Method: http.MethodPost, Scope: ScopeBucket, Query: []string{"metadataConfiguration"}, Action: "s3:CreateBucketMetadataTableConfiguration"},
 		{Name: "CreateBucketMetadataTableConfiguration", Method: http.MethodPost, Scope: ScopeBucket, Query: []string{"metadataTable"}, Action: "s3:CreateBucketMetadataTableConfiguration"},
-		{Name: "DeleteObjects", Method: http.MethodPost, Scope: ScopeBucket, Query: []string{"delete"}, Action: "s3:DeleteObject", handle: (*Gateway).deleteObjects},
+		{Name: "DeleteObjects", Method: http.MethodPost, Scope: ScopeBucket, Query: []string{"delete"}, Action: "s3:DeleteObject", handle: (*Gateway).deleteObjects, decided: onKeys},
 		{Name: "WriteGetObjectResponse", Method: http.MethodPost, Scope: ScopeBucket, Header: "X-Amz-Request-Route", Action: "s3:WriteGetObjectResponse", uri: "/WriteGetObjectResponse"},
-		{Name: "PostObject", Method: http.MethodPost, Scope: ScopeBucket, Action: "s3:PutObject", beyond: true},
+		{Name: "PostObject", Method: http.MethodPost, Scope: ScopeBucket, Action: "s3:PutObject", beyond: true, decided: onBody},
 	}
 }
 
@@ -79,7 +79,7 @@ func bucketConfigurationWrites() []Operation {
 	return []Operation{
 		{Name: "PutBucketAbac", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"abac"}, Action: "s3:PutBucketAbac"},
 		{Name: "PutBucketAccelerateConfiguration", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"accelerate"}, Action: "s3:PutAccelerateConfiguration"},
-		{Name: "PutBucketAcl", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"acl"}, Action: "s3:PutBucketAcl"},
+		{Name: "PutBucketAcl", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"acl"}, Action: "s3:PutBucketAcl", handle: (*Gateway).putBucketACL},
 		{Name: "PutBucketAnalyticsConfiguration", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"analytics", "id"}, Action: "s3:PutAnalyticsConfiguration"},
 		{Name: "PutBucketCors", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"cors"}, Action: "s3:PutBucketCORS"},
 		{Name: "PutBucketEncryption", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"encryption"}, Action: "s3:PutEncryptionConfiguration"},
@@ -91,15 +91,15 @@ func bucketConfigurationWrites() []Operation {
 		{Name: "PutBucketMetricsConfiguration", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"metrics", "id"}, Action: "s3:PutMetricsConfiguration"},
 		{Name: "PutBucketNotification", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"notification"}, Action: "s3:PutBucketNotification"},
 		{Name: "PutBucketNotificationConfiguration", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"notification"}, Action: "s3:PutBucketNotification"},
-		{Name: "PutBucketOwnershipControls", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"ownershipControls"}, Action: "s3:PutBucketOwnershipControls"},
-		{Name: "PutBucketPolicy", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"policy"}, Action: "s3:PutBucketPolicy"},
+		{Name: "PutBucketOwnershipControls", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"ownershipControls"}, Action: "s3:PutBucketOwnershipControls", handle: (*Gateway).putBucketOwnershipControls},
+		{Name: "PutBucketPolicy", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"policy"}, Action: "s3:PutBucketPolicy", handle: (*Gateway).putBucketPolicy},
 		{Name: "PutBucketReplication", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"replication"}, Action: "s3:PutReplicationConfiguration"},
 		{Name: "PutBucketRequestPayment", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"requestPayment"}, Action: "s3:PutBucketRequestPayment"},
 		{Name: "PutBucketTagging", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"tagging"}, Action: "s3:PutBucketTagging"},
 		{Name: "PutBucketVersioning", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"versioning"}, Action: "s3:PutBucketVersioning"},
 		{Name: "PutBucketWebsite", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"website"}, Action: "s3:PutBucketWebsite"},
 		{Name: "PutObjectLockConfiguration", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"object-lock"}, Action: "s3:PutBucketObjectLockConfiguration"},
-		{Name: "PutPublicAccessBlock", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"publicAccessBlock"}, Action: "s3:PutBucketPublicAccessBlock"},
+		{Name: "PutPublicAccessBlock", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"publicAccessBlock"}, Action: "s3:PutBucketPublicAccessBlock", handle: (*Gateway).putPublicAccessBlock},
 		{Name: "UpdateBucketMetadataAnnotationTableConfiguration", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"metadataAnnotationTable"}, Action: "s3:UpdateBucketMetadataAnnotationTableConfiguration"},
 		{Name: "UpdateBucketMetadataInventoryTableConfiguration", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"metadataInventoryTable"}, Action: "s3:UpdateBucketMetadataInventoryTableConfiguration"},
 		{Name: "UpdateBucketMetadataJournalTableConfiguration", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"metadataJournalTable"}, Action: "s3:UpdateBucketMetadataJournalTableConfiguration"},
@@ -119,11 +119,11 @@ func bucketDeletes() []Operation {
 		{Name: "DeleteBucketMetadataConfiguration", Method: http.MethodDelete, Scope: ScopeBucket, Query: []string{"metadataConfiguration"}, Action: "s3:DeleteBucketMetadataTableConfiguration"},
 		{Name: "DeleteBucketMetadataTableConfiguration", Method: http.MethodDelete, Scope: ScopeBucket, Query: []string{"metadataTable"}, Action: "s3:DeleteBucketMetadataTableConfiguration"},
 		{Name: "DeleteBucketMetricsConfiguration", Method: http.MethodDelete, Scope: ScopeBucket, Query: []string{"metrics", "id"}, Action: "s3:PutMetricsConfiguration"},
-		{Name: "DeleteBucketOwnershipControls", Method: http.MethodDelete, Scope: ScopeBucket, Query: []string{"ownershipControls"}, Action: "s3:PutBucketOwnershipControls"},
-		{Name: "DeleteBucketPolicy", Method: http.MethodDelete, Scope: ScopeBucket, Query: []string{"policy"}, Action: "s3:DeleteBucketPolicy"},
+		{Name: "DeleteBucketOwnershipControls", Method: http.MethodDelete, Scope: ScopeBucket, Query: []string{"ownershipControls"}, Action: "s3:PutBucketOwnershipControls", handle: (*Gateway).deleteBucketOwnershipControls},
+		{Name: "DeleteBucketPolicy", Method: http.MethodDelete, Scope: ScopeBucket, Query: []string{"policy"}, Action: "s3:DeleteBucketPolicy", handle: (*Gateway).deleteBucketPolicy},
 		{Name: "DeleteBucketReplication", Method: http.MethodDelete, Scope: ScopeBucket, Query: []string{"replication"}, Action: "s3:PutReplicationConfiguration"},
 		{Name: "DeleteBucketTagging", Method: http.MethodDelete, Scope: ScopeBucket, Query: []string{"tagging"}, Action: "s3:PutBucketTagging"},
 		{Name: "DeleteBucketWebsite", Method: http.MethodDelete, Scope: ScopeBucket, Query: []string{"website"}, Action: "s3:DeleteBucketWebsite"},
-		{Name: "DeletePublicAccessBlock", Method: http.MethodDelete, Scope: ScopeBucket, Query: []string{"publicAccessBlock"}, Action: "s3:PutBucketPublicAccessBlock"},
+		{Name: "DeletePublicAccessBlock", Method: http.MethodDelete, Scope: ScopeBucket, Query: []string{"publicAccessBlock"}, Action: "s3:PutBucketPublicAccessBlock", handle: (*Gateway).deletePublicAccessBlock},
 	}
 }

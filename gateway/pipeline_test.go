@@ -152,7 +152,7 @@ func TestMetrics(t *testing.T) {
 	s.ok("PUT", "/bucket/key", "12345")
 	s.ok("GET", "/bucket/key", "")
 	s.expect(s3.NoSuchKey, "GET", "/bucket/none", "")
-	s.expect(s3.NotImplemented, "GET", "/bucket?policy", "")
+	s.expect(s3.NotImplemented, "GET", "/bucket?session", "")
 	s.Close() // waits for the requests, which are counted after they are answered
 	got := map[string]float64{}
 	families, err := reg.Gather()

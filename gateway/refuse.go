@@ -16,16 +16,10 @@ type headerRule func(name, value string) error
 // on what is stored or answered.
 func headerRules() map[string]headerRule {
 	return map[string]headerRule{
-		s3.HeaderACL:                             checkACL,
 		s3.HeaderStorageClass:                    checkStorageClass,
 		s3.HeaderTaggingDirective:                checkDirective,
 		s3.HeaderMetadataDirective:               checkDirective,
 		"X-Amz-Object-Annotation-Directive":      refuseHeader,
-		"X-Amz-Grant-Full-Control":               refuseHeader,
-		"X-Amz-Grant-Read":                       refuseHeader,
-		"X-Amz-Grant-Read-Acp":                   refuseHeader,
-		"X-Amz-Grant-Write":                      refuseHeader,
-		"X-Amz-Grant-Write-Acp":                  refuseHeader,
 		"X-Amz-Tagging":                          refuseUnless(""),
 		"X-Amz-Website-Redirect-Location":        refuseHeader,
 		"X-Amz-Write-Offset-Bytes":               refuseHeader,
@@ -34,7 +28,6 @@ func headerRules() map[string]headerRule {
 		"X-Amz-Object-Lock-Legal-Hold":           refuseUnless("OFF"),
 		"X-Amz-Object-Lock-Mode":                 refuseHeader,
 		"X-Amz-Object-Lock-Retain-Until-Date":    refuseHeader,
-		"X-Amz-Object-Ownership":                 refuseUnless("BucketOwnerEnforced"),
 		"X-Amz-Bucket-Namespace":                 refuseUnless("global"),
 		"X-Amz-Rename-Source":                    refuseHeader,
 		"X-Amz-Object-If-Match":                  refuseHeader,
@@ -94,17 +87,6 @@ func refuseUnless(harmless string) headerRule {
 		}
 		return refuseHeader(name, value)
 	}
-}
-
-func checkACL(name, value string) error {
-	acl := s3.CannedACL(value)
-	switch {
-	case acl.OwnerOnly():
-		return nil
-	case !acl.Valid():
-		return s3.InvalidArg(strings.ToLower(name), value, "")
-	}
-	return refuseHeader(name, value)
 }
 
 func checkStorageClass(_, value string) error {

@@ -35,7 +35,9 @@ type PutObjectACLInput struct {
 	Key       s3.Key
 	VersionID s3.VersionID // "" is the current version
 	Access    Access
-	ACL       []Grant // nil: the owner alone, with full control
+	// ACL makes the list that the version gets; nil is the owner alone, with
+	// full control. It may be called more than once.
+	ACL func(current *Object) []Grant
 }
 
 // PutObjectTagging replaces the tags of a version, which otherwise stays as it
@@ -49,7 +51,10 @@ func (s *Service) PutObjectTagging(ctx context.Context, in PutObjectTaggingInput
 // stays as it is.
 func (s *Service) PutObjectACL(ctx context.Context, in PutObjectACLInput) (Object, error) {
 	n := named{in.Key, in.VersionID, in.Access}
-	return s.updateObject(ctx, in.Bucket, n, func(row *metadata.Object) { row.ACL = in.ACL })
+	return s.updateObject(ctx, in.Bucket, n, func(row *metadata.Object) {
+		current := objectOf(row)
+		row.ACL = in.ACL(&current)
+	})
 }
 
 // updateObject rewrites the row of a version after change. The row keeps the

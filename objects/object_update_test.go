@@ -26,7 +26,7 @@ func TestPutObjectTaggingAndACL(t *testing.T) {
 	acl := []objects.Grant{{Type: objects.GranteeUser, ID: "friend", Permission: objects.PermissionRead}}
 	_, err := e.PutObjectTagging(e.ctx, objects.PutObjectTaggingInput{Bucket: bucket, Key: "k", Tags: tags})
 	e.must(err)
-	_, err = e.PutObjectACL(e.ctx, objects.PutObjectACLInput{Bucket: bucket, Key: "k", ACL: acl})
+	_, err = e.PutObjectACL(e.ctx, objects.PutObjectACLInput{Bucket: bucket, Key: "k", ACL: grants(acl)})
 	e.must(err)
 	want := before
 	want.Tags, want.ACL = tags, acl
@@ -98,7 +98,7 @@ func TestCopyTakesTagsAndNoACL(t *testing.T) {
 	tags := []objects.Pair{{Name: "team", Value: "blue"}}
 	_, err := e.PutObjectTagging(e.ctx, objects.PutObjectTaggingInput{Bucket: bucket, Key: "k", Tags: tags})
 	e.must(err)
-	_, err = e.PutObjectACL(e.ctx, objects.PutObjectACLInput{Bucket: bucket, Key: "k", ACL: []objects.Grant{{Type: objects.GranteeUser, ID: "f", Permission: objects.PermissionRead}}})
+	_, err = e.PutObjectACL(e.ctx, objects.PutObjectACLInput{Bucket: bucket, Key: "k", ACL: grants([]objects.Grant{{Type: objects.GranteeUser, ID: "f", Permission: objects.PermissionRead}})})
 	e.must(err)
 	in := objects.CopyObjectInput{Source: objects.CopySource{Bucket: bucket, Key: "k"}, Bucket: bucket, Key: "copy", Owner: owner}
 	_, err = e.CopyObject(e.ctx, in)
@@ -112,4 +112,8 @@ func TestCopyTakesTagsAndNoACL(t *testing.T) {
 	if got := e.head("bare"); got.Tags != nil {
 		t.Errorf("tags %v, want none", got.Tags)
 	}
+}
+
+func grants(acl []objects.Grant) func(*objects.Object) []objects.Grant {
+	return func(*objects.Object) []objects.Grant { return acl }
 }

@@ -31,12 +31,6 @@ func (a CannedACL) Valid() bool {
 	return false
 }
 
-// OwnerOnly reports whether the ACL grants nothing beyond the owner's control,
-// so that it is in force wherever buckets belong to whom their objects do.
-func (a CannedACL) OwnerOnly() bool {
-	return a == ACLPrivate || a == ACLBucketOwnerFullControl
-}
-
 // Directive says where a copy takes its metadata or tags from.
 type Directive string
 

@@ -1,0 +1,227 @@
+package gateway
+
+import (
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/undercroft/undercroft/iam"
+	"github.com/undercroft/undercroft/objects"
+	"github.com/undercroft/undercroft/s3"
+	"github.com/undercroft/undercroft/sigv4"
+)
+
+// conditions are the condition keys of one question. A key costs nothing until
+// a statement asks for it.
+type conditions struct {
+	x *exchange
+	q *question
+}
+
+var _ iam.Context = (*conditions)(nil)
+
+// Values implements [iam.Context].
+func (c *conditions) Values(key string) []string {
+	service, name, _ := strings.Cut(key, ":")
+	switch service {
+	case "aws":
+		return c.global(name)
+	case "s3":
+		return c.s3(name)
+	}
+	return nil
+}
+
+func one(value string) []string { return []string{value} }
+
+// optional is a key that is absent when it would be empty.
+func optional(value string) []string {
+	if value == "" {
+		return nil
+	}
+	return one(value)
+}
+
+// global are AWS's global keys. Those of the caller and of the bucket's owner
+// are iam's to answer.
+func (c *conditions) global(name string) []string {
+	switch name {
+	case "sourceip":
+		return optional(sourceIP(c.x.r.RemoteAddr))
+	case "securetransport":
+		return one(strconv.FormatBool(c.x.r.TLS != nil))
+	case "referer":
+		return optional(c.x.header("Referer"))
+	case "currenttime":
+		return one(c.x.started.UTC().Format(time.RFC3339))
+	case "epochtime":
+		return one(strconv.FormatInt(c.x.started.Unix(), 10))
+	case "requestedregion":
+		return one(c.x.gateway.o.Region)
+	case "useragent":
+		return optional(c.x.header("User-Agent"))
+	}
+	return nil
+}
+
+// sourceIP is the address of a client without its port and zone.
+func sourceIP(remote string) string {
+	host, _, err := net.SplitHostPort(remote)
+	if err != nil {
+		return ""
+	}
+	host, _, _ = strings.Cut(host, "%")
+	return host
+}
+
+// s3 are the keys of S3.
+func (c *conditions) s3(name string) []string {
+	switch name {
+	case "prefix", "delimiter", "max-keys":
+		return c.listing(name)
+	case "x-amz-copy-source":
+		return c.copySource()
+	case "versionid":
+		return optional(c.x.param("versionId"))
+	case "locationconstraint":
+		return optional(c.x.region)
+	case "objectcreationoperation":
+		return c.creates()
+	case "if-match", "if-none-match":
+		return c.header(name)
+	case "requestobjecttagkeys":
+		return tagKeys(c.x.requestTags())
+	}
+	if tag, ok := strings.CutPrefix(name, "requestobjecttag/"); ok {
+		return tagValue(c.x.requestTags(), tag)
+	}
+	if tag, ok := strings.CutPrefix(name, "existingobjecttag/"); ok && c.q.object != nil {
+		return tagValue(c.q.object.Tags, tag)
+	}
+	if strings.HasPrefix(name, "x-amz-") {
+		return c.header(name)
+	}
+	if strings.HasPrefix(name, "object-lock-") {
+		return c.header("x-amz-" + name)
+	}
+	return c.signature(name)
+}
+
+// header is a key that is a request header.
+func (c *conditions) header(name string) []string {
+	return c.x.r.Header[http.CanonicalHeaderKey(name)]
+}
+
+// listing are the keys of listings. Whether somebody may know that a key is
+// not there is asked as of a listing with it as the prefix.
+func (c *conditions) listing(name string) []string {
+	if c.q.listed {
+		if name == "prefix" {
+			return one(string(c.q.key))
+		}
+		return nil
+	}
+	if c.x.scope != ScopeBucket || !strings.HasPrefix(c.x.op.Name, "List") {
+		return nil
+	}
+	return c.x.query[name]
+}
+
+// copySource is bucket/key, with and without the slash before it: policies
+// are written both ways.
+func (c *conditions) copySource() []string {
+	header := c.x.header(s3.HeaderCopySource)
+	if header == "" {
+		return nil
+	}
+	src, err := s3.ParseCopySource(header)
+	if err != nil {
+		return one(header)
+	}
+	path := string(src.Bucket) + "/" + string(src.Key)
+	return []string{path, "/" + path}
+}
+
+// creates says whether the operation makes an object, or a piece of one.
+func (c *conditions) creates() []string {
+	switch c.x.op.Name {
+	case "PutObject", "PostObject", "CopyObject", "CompleteMultipartUpload":
+		return one("true")
+	case "CreateMultipartUpload", "UploadPart", "UploadPartCopy":
+		return one("false")
+	}
+	return nil
+}
+
+// signature are the keys of how the request was signed and sent.
+func (c *conditions) signature(name string) []string {
+	auth := c.x.auth
+	if name == "tlsversion" {
+		return tlsVersion(c.x.r)
+	}
+	if auth == nil || auth.Auth == sigv4.AuthAnonymous {
+		return nil
+	}
+	switch name {
+	case "signatureversion":
+		return one("AWS4-HMAC-SHA256")
+	case "signatureage":
+		if auth.Time.IsZero() {
+			return nil
+		}
+		return one(strconv.FormatInt(max(0, c.x.started.Sub(auth.Time).Milliseconds()), 10))
+	case "authtype":
+		if auth.Auth == sigv4.AuthQuery {
+			return one("REST-QUERY-STRING")
+		}
+		return one("REST-HEADER")
+	}
+	return nil
+}
+
+// tlsVersion is the version of TLS as policies write it: 1.3.
+func tlsVersion(r *http.Request) []string {
+	if r.TLS == nil {
+		return nil
+	}
+	const tls10 = 0x0301
+	return one("1." + strconv.Itoa(int(r.TLS.Version)-tls10))
+}
+
+// requestTags are the tags that the request sets: those that the handler has
+// read of the body, else those of the header.
+func (x *exchange) requestTags() []objects.Pair {
+	header := x.header("X-Amz-Tagging")
+	if x.tags != nil || header == "" {
+		return x.tags
+	}
+	query, err := url.ParseQuery(header)
+	if err != nil {
+		return nil // the handler refuses it
+	}
+	var tags []objects.Pair
+	for name, values := range query {
+		tags = append(tags, objects.Pair{Name: name, Value: values[0]})
+	}
+	return tags
+}
+
+func tagKeys(tags []objects.Pair) []string {
+	var keys []string
+	for i := range tags {
+		keys = append(keys, tags[i].Name)
+	}
+	return keys
+}
+
+func tagValue(tags []objects.Pair, name string) []string {
+	for i := range tags {
+		if strings.EqualFold(tags[i].Name, name) {
+			return one(tags[i].Value)
+		}
+	}
+	return nil
+}
