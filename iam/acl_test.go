@@ -1,0 +1,85 @@
+package iam
+
+import (
+	"slices"
+	"testing"
+)
+
+func TestCannedACLs(t *testing.T) {
+	const me, host = CanonicalID("me"), CanonicalID("host")
+	user := func(id CanonicalID, p Permission) Grant { return Grant{GranteeCanonicalUser, string(id), p} }
+	group := func(uri string, p Permission) Grant { return Grant{GranteeGroup, uri, p} }
+	mine := user(me, PermissionFullControl)
+	tests := []struct {
+		name        string
+		bucketOwner CanonicalID
+		want        []Grant
+		public      bool
+	}{
+		{"private", me, []Grant{mine}, false},
+		{"private", host, []Grant{mine}, false},
+		{"public-read", me, []Grant{mine, group(GroupAllUsers, PermissionRead)}, true},
+		{"public-read-write", me, []Grant{mine, group(GroupAllUsers, PermissionRead), group(GroupAllUsers, PermissionWrite)}, true},
+		{"authenticated-read", me, []Grant{mine, group(GroupAuthenticatedUsers, PermissionRead)}, true},
+		{"aws-exec-read", me, []Grant{mine}, false},
+		{"log-delivery-write", me, []Grant{mine, group(GroupLogDelivery, PermissionWrite), group(GroupLogDelivery, PermissionReadACP)}, false},
+		{"bucket-owner-read", host, []Grant{mine, user(host, PermissionRead)}, false},
+		{"bucket-owner-read", me, []Grant{mine}, false},
+		{"bucket-owner-full-control", host, []Grant{mine, user(host, PermissionFullControl)}, false},
+		{"bucket-owner-full-control", me, []Grant{mine}, false},
+	}
+	for _, tt := range tests {
+		acl, ok := CannedACL(tt.name, me, tt.bucketOwner)
+		if !ok || !slices.Equal(acl.Grants, tt.want) {
+			t.Errorf("%s: %v, want %v", tt.name, acl.Grants, tt.want)
+		}
+		if acl.IsPublic() != tt.public {
+			t.Errorf("%s: public = %v", tt.name, acl.IsPublic())
+		}
+	}
+	for _, name := range []string{"", "Private", "public", "public-read "} {
+		if acl, ok := CannedACL(name, me, me); ok || acl.Grants != nil {
+			t.Errorf("%q is a canned ACL: %v", name, acl)
+		}
+	}
+}
+
+// Whatever is not in AWS's table of permissions no ACL grants.
+func TestACLsGrantNothingElse(t *testing.T) {
+	granted := []string{
+		"s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketMultipartUploads", "s3:PutObject", "s3:DeleteObject",
+		"s3:GetBucketAcl", "s3:PutBucketAcl", "s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTorrent",
+		"s3:GetObjectVersionTorrent", "s3:GetObjectAcl", "s3:GetObjectVersionAcl", "s3:PutObjectAcl",
+		"s3:PutObjectVersionAcl",
+	}
+	everything := ACL{Grants: []Grant{{GranteeGroup, GroupAllUsers, PermissionFullControl}}}
+	asked := 0
+	for _, of := range []scope{scopeService, scopeBucket, scopeObject} {
+		for _, name := range s3Actions(of) {
+			asked++
+			d := Decide(&Request{
+				Action: "s3:" + name, ARN: "arn:aws:s3:::bucket/key",
+				Bucket: &BucketFacts{Owner: "o", ACL: everything}, Object: &ObjectFacts{Owner: "o", ACL: everything},
+			})
+			if want := slices.Contains(granted, "s3:"+name); d.Allowed != want {
+				t.Errorf("%s: %v (%s)", name, d.Allowed, d.Reason)
+			}
+		}
+	}
+	if asked < 90 {
+		t.Errorf("%d actions are not all", asked)
+	}
+}
+
+func TestPermissionNames(t *testing.T) {
+	for _, p := range []Permission{"READ", "WRITE", "READ_ACP", "WRITE_ACP", "FULL_CONTROL"} {
+		if !p.Valid() {
+			t.Errorf("%s is no permission", p)
+		}
+	}
+	for _, p := range []Permission{"", "read", "DELETE", "FULLCONTROL"} {
+		if p.Valid() {
+			t.Errorf("%q is a permission", p)
+		}
+	}
+}
