@@ -20,6 +20,7 @@ import (
 	"github.com/undercroft/undercroft/internal/single"
 	"github.com/undercroft/undercroft/internal/vfs"
 	"github.com/undercroft/undercroft/partition"
+	"github.com/undercroft/undercroft/s3"
 	"github.com/undercroft/undercroft/sigv4"
 )
 
@@ -141,7 +142,9 @@ func assembleGateway(cfg config.Config, p parts, store *single.System, who *dire
 				return c.Secret, err
 			},
 		},
-		Keyring: who, Now: p.now, Region: cfg.Region, Domains: cfg.Domains,
+		ObjectOwnership: s3.ObjectOwnership(cfg.NewBuckets.ObjectOwnership),
+		PublicAccess:    cfg.NewBuckets.PublicAccessBlock == config.Off,
+		Keyring:         who, Accounts: who, Now: p.now, Region: cfg.Region, Domains: cfg.Domains,
 		HostID: p.requestIDs.HostID(), NewRequestID: p.requestIDs.NewID,
 		Logger: p.logger, AccessLog: cfg.AccessLog, Metrics: p.registry,
 	})

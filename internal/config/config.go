@@ -122,6 +122,8 @@ type Config struct {
 	MasterKey     Secret
 	MasterKeyFile string
 
+	NewBuckets NewBuckets
+
 	LogLevel  slog.Level
 	LogFormat LogFormat
 	// AccessLog logs every request at level info.

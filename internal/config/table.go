@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // option is one row of the table: a setting and where its value goes.
 type option struct {
@@ -19,18 +22,19 @@ const configOption = "config"
 
 // The groups of the help, in the order they are shown.
 const (
-	groupStorage  = "Storage"
-	groupNetwork  = "Network"
-	groupIdentity = "Identity"
-	groupLimits   = "Limits"
-	groupLogs     = "Logs"
+	groupStorage    = "Storage"
+	groupNetwork    = "Network"
+	groupIdentity   = "Identity"
+	groupNewBuckets = "New buckets"
+	groupLimits     = "Limits"
+	groupLogs       = "Logs"
 )
 
 // options binds every setting to its field of c. It is the single source of
 // the flags, the environment variables, the file's keys, the help and the
 // README's table.
 func options(c *Config) []option {
-	return append(append(storageOptions(c), networkOptions(c)...), limitOptions(c)...)
+	return slices.Concat(storageOptions(c), networkOptions(c), newBucketOptions(c), limitOptions(c))
 }
 
 func storageOptions(c *Config) []option {
