@@ -122,7 +122,7 @@ func TestNothingRunsOn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for range 1_000_000 {
+	for range 100_000_000 {
 		if runtime.NumGoroutine() <= baseline && e.Store.Status().BufferMemory == 0 {
 			return
 		}
