@@ -43,20 +43,21 @@ func matchWildcards(pattern, subject string) bool {
 	retry, from := -1, 0 // pattern behind the last "*"; where its run ended
 	for s < len(subject) {
 		switch {
+		case p < len(pattern) && pattern[p] < anyOne && pattern[p] == subject[s]:
+			p++
+			s++
 		case p < len(pattern) && pattern[p] == anyRun:
 			p++
 			if p == len(pattern) {
 				return true
 			}
-			retry, from = p, s
+			retry, from = p, nextStart(pattern[p], subject, s)
+			s = from
 		case p < len(pattern) && pattern[p] == anyOne:
 			p++
 			s += runeLength(subject[s:])
-		case p < len(pattern) && pattern[p] == subject[s]:
-			p++
-			s++
 		case retry >= 0:
-			from += runeLength(subject[from:])
+			from = nextStart(pattern[retry], subject, from+runeLength(subject[from:]))
 			p, s = retry, from
 		default:
 			return false
@@ -66,6 +67,18 @@ func matchWildcards(pattern, subject string) bool {
 		p++
 	}
 	return p == len(pattern)
+}
+
+// nextStart returns the first place at or behind from where what follows a "*"
+// can begin, the end of the subject when there is none.
+func nextStart(begins byte, subject string, from int) int {
+	if begins >= anyOne {
+		return from
+	}
+	if i := strings.IndexByte(subject[from:], begins); i >= 0 {
+		return from + i
+	}
+	return len(subject)
 }
 
 // matchAction is matchWildcards for the names of actions, whose case does not
