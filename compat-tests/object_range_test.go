@@ -146,7 +146,7 @@ func TestObjectPartNumberReads(t *testing.T) {
 	get := func(key, query string, h map[string]string) *rawResponse {
 		return s.raw(t, &rawRequest{Path: "/" + bucket + "/" + key, Query: query, Header: h})
 	}
-	get("multi", "partNumber=4", nil).want(t, "part 4 of 3", 416, "InvalidPartNumber", "InvalidRange")
+	get("multi", "partNumber=4", nil).want(t, "part 4 of 3", 400, "InvalidPart")
 	get("multi", "partNumber=0", nil).want(t, "part 0", 400, "InvalidArgument")
 	get("multi", "partNumber=10001", nil).want(t, "part 10001", 400, "InvalidArgument")
 	get("multi", "partNumber=x", nil).want(t, "part x", 400, "InvalidArgument")
@@ -156,7 +156,7 @@ func TestObjectPartNumberReads(t *testing.T) {
 	whole := get("single", "partNumber=1", nil)
 	whole.want(t, "part 1 of an object put in one", 206)
 	wantBytes(t, "part 1", whole.Body, []byte("whole"))
-	get("single", "partNumber=2", nil).want(t, "part 2 of an object put in one", 416, "InvalidPartNumber", "InvalidRange")
+	get("single", "partNumber=2", nil).want(t, "part 2 of an object put in one", 400, "InvalidPart")
 }
 
 func TestObjectResponseOverrides(t *testing.T) {

@@ -66,7 +66,7 @@ func TestComplete(t *testing.T) {
 	}
 	for _, n := range []int{1, 4, 9, 10_000} {
 		_, _, err := e.tryGet(objects.GetObjectInput{Bucket: bucket, Key: "k", PartNumber: n})
-		e.refuse(err, s3.InvalidPartNumber)
+		e.refuse(err, s3.InvalidPart)
 	}
 	again := e.complete(u, list...)
 	if diff := cmp.Diff(o, again); diff != "" {

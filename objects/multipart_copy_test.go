@@ -44,7 +44,7 @@ func TestPartCopy(t *testing.T) {
 				{First: 0, Last: size}, {First: size, Last: size + 1}, {First: -1, Last: 1}, {First: 0, Last: -1}, {First: 3, Last: 2},
 			} {
 				_, err := e.tryPartCopy(e.upload("z"), 1, "source", &r)
-				e.refuse(err, s3.InvalidArgument)
+				e.refuse(err, s3.InvalidRange)
 			}
 			if size == 0 || raceEnabled {
 				return

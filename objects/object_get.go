@@ -123,7 +123,7 @@ func selectPart(r *metadata.Reader, row *metadata.Object, number int, out *GetOb
 	out.Partial = true
 	if row.Data.Kind != metadata.DataManifest {
 		if number != 1 {
-			return s3.NewError(s3.InvalidPartNumber)
+			return s3.NewError(s3.InvalidPart).With("PartNumber", itoa(number))
 		}
 		out.Length = row.Size
 		return nil
@@ -133,7 +133,7 @@ func selectPart(r *metadata.Reader, row *metadata.Object, number int, out *GetOb
 		return err
 	}
 	if part == nil {
-		return s3.NewError(s3.InvalidPartNumber).With("ActualPartCount", itoa(row.Parts)).With("PartNumberRequested", itoa(number))
+		return s3.NewError(s3.InvalidPart).With("ActualPartCount", itoa(row.Parts)).With("PartNumber", itoa(number))
 	}
 	out.Offset, out.Length = start, part.Size
 	out.Object.Checksums = partChecksums(row, part)

@@ -121,7 +121,7 @@ func TestGetWhatIsNotThere(t *testing.T) {
 		{objects.GetObjectInput{Bucket: bucket, Key: "k", VersionID: "rubbish"}, s3.InvalidArgument},
 		{objects.GetObjectInput{Bucket: bucket, Key: "k", VersionID: "00000000000000000000000000"}, s3.NoSuchVersion},
 		{objects.GetObjectInput{Bucket: bucket, Key: "kk", VersionID: "null"}, s3.NoSuchVersion},
-		{objects.GetObjectInput{Bucket: bucket, Key: "k", PartNumber: 2}, s3.InvalidPartNumber},
+		{objects.GetObjectInput{Bucket: bucket, Key: "k", PartNumber: 2}, s3.InvalidPart},
 	} {
 		_, _, err := e.tryGet(tc.in)
 		e.refuse(err, tc.want)

@@ -90,13 +90,11 @@ func ParseCopySourceRange(header string) (ByteRange, error) {
 }
 
 // ResolveCopySource returns the offset and the length of a part copy. Unlike
-// a read, a range that passes the end of the source is an error, and another
-// one: InvalidArgument.
+// a read, a range that passes the end of the source is an error.
 func (r ByteRange) ResolveCopySource(size int64) (offset, length int64, err error) {
 	if r.First < 0 || r.Last < r.First || r.Last >= size {
 		value := "bytes=" + strconv.FormatInt(r.First, 10) + "-" + strconv.FormatInt(r.Last, 10)
-		return 0, 0, InvalidArg("x-amz-copy-source-range", value,
-			"Range specified is not valid for source object of size: "+strconv.FormatInt(size, 10))
+		return 0, 0, RangeError(value, size)
 	}
 	return r.First, r.Last - r.First + 1, nil
 }

@@ -79,7 +79,7 @@ func TestCopySourceRange(t *testing.T) {
 	if offset, length, err := r.ResolveCopySource(10); err != nil || offset != 2 || length != 8 {
 		t.Errorf("got %d+%d, %v", offset, length, err)
 	}
-	if _, _, err := r.ResolveCopySource(9); s3.CodeOf(err) != s3.InvalidArgument {
+	if _, _, err := r.ResolveCopySource(9); s3.CodeOf(err) != s3.InvalidRange {
 		t.Errorf("past the end: %v", err)
 	}
 }
