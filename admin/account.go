@@ -26,7 +26,7 @@ const (
 )
 
 // maxRequest bounds the body of a request, in bytes.
-const maxRequest = 128 << 10
+const maxRequest = 256 << 10
 
 // AccountDirectory keeps accounts. Errors wrap those of package iam, and their
 // text is one line for whoever asked.

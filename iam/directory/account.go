@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/undercroft/undercroft/iam"
 	"github.com/undercroft/undercroft/metadata"
@@ -158,7 +157,7 @@ func (d *Directory) randomAccountID() (iam.AccountID, error) {
 
 // Account finds an account by its number, e-mail address or canonical id.
 func (d *Directory) Account(ctx context.Context, ref string) (iam.Account, error) {
-	return d.find(ctx, ref, func(r *metadata.Reader) (*metadata.Account, error) { return resolve(r, ref) })
+	return d.find(ctx, func(r *metadata.Reader) (iam.Account, error) { return found(ref)(resolve(r, ref)) })
 }
 
 // Accounts lists accounts by number.
@@ -263,5 +262,3 @@ func (d *Directory) DeleteAccount(ctx context.Context, ref string) error {
 		return there == nil, err
 	})
 }
-
-var _ = time.Time{}

@@ -42,10 +42,12 @@ type Options struct {
 
 // Directory is the accounts of an installation. It is safe for concurrent use.
 type Directory struct {
-	db    *metadata.DB
-	o     Options
-	seal  *sealer
-	cache *cache
+	db   *metadata.DB
+	o    Options
+	seal *sealer
+	// creds are by access key, known by canonical id.
+	creds *cache[iam.Credential]
+	known *cache[iam.Account]
 }
 
 var (
@@ -62,7 +64,7 @@ func Open(ctx context.Context, db *metadata.DB, o Options) (*Directory, error) {
 	if o.Rand == nil {
 		o.Rand = rand.Reader
 	}
-	d := &Directory{db: db, o: o, cache: newCache()}
+	d := &Directory{db: db, o: o, creds: newCache[iam.Credential](), known: newCache[iam.Account]()}
 	var err error
 	if d.seal, err = newSealer(o.MasterKey, o.Rand); err != nil {
 		return nil, err
@@ -128,18 +130,8 @@ func (d *Directory) Lookup(ctx context.Context, accessKey string) (c iam.Credent
 	if accessKey == "" {
 		return iam.Credential{}, iam.ErrNoSuchKey
 	}
-	err = d.db.View(ctx, "key", func(r *metadata.Reader) error {
-		generation, err := r.Generation()
-		if err != nil {
-			return err
-		}
-		if known, ok := d.cache.get(accessKey, generation); ok {
-			c = known
-			return nil
-		}
-		if c, err = d.credential(r, accessKey); err == nil {
-			d.cache.put(accessKey, c, generation)
-		}
+	err = d.db.View(ctx, "key", func(r *metadata.Reader) (err error) {
+		c, err = d.creds.read(r, accessKey, d.credential)
 		return err
 	})
 	if err != nil {
@@ -194,9 +186,10 @@ func (d *Directory) identity(r *metadata.Reader, k *metadata.AccessKey) (iam.Ide
 		return iam.Identity{}, fmt.Errorf("%w: the account %s of access key %s is disabled", iam.ErrNoSuchKey, k.Account, k.Key)
 	}
 	who := iam.Identity{
-		AccountID: iam.AccountID(a.ID), CanonicalID: iam.CanonicalID(a.Canonical), DisplayName: a.Name, Root: k.User == "",
+		AccountID: iam.AccountID(a.ID), CanonicalID: iam.CanonicalID(a.Canonical), DisplayName: a.Name,
 	}
 	if k.User == "" {
+		who.UserID, who.Root = a.ID, true
 		return who, nil
 	}
 	u, err := r.User(k.Account, k.User)
@@ -208,17 +201,25 @@ func (d *Directory) identity(r *metadata.Reader, k *metadata.AccessKey) (iam.Ide
 	case u.Disabled:
 		return iam.Identity{}, fmt.Errorf("%w: the user %s of access key %s is disabled", iam.ErrNoSuchKey, k.User, k.Key)
 	}
-	return withUser(who, u)
+	who.UserName, who.UserID = u.Name, u.ID
+	who.Policies, err = policiesOf(u)
+	return who, err
 }
 
 // ByEmail implements [iam.Accounts].
 func (d *Directory) ByEmail(ctx context.Context, email string) (iam.Account, error) {
-	return d.find(ctx, email, func(r *metadata.Reader) (*metadata.Account, error) { return r.AccountByEmail(email) })
+	return d.find(ctx, func(r *metadata.Reader) (iam.Account, error) {
+		return found(email)(r.AccountByEmail(email))
+	})
 }
 
 // ByCanonicalID implements [iam.Accounts].
 func (d *Directory) ByCanonicalID(ctx context.Context, id iam.CanonicalID) (iam.Account, error) {
-	return d.find(ctx, string(id), func(r *metadata.Reader) (*metadata.Account, error) { return r.AccountByCanonicalID(string(id)) })
+	return d.find(ctx, func(r *metadata.Reader) (iam.Account, error) {
+		return d.known.read(r, string(id), func(r *metadata.Reader, id string) (iam.Account, error) {
+			return found(id)(r.AccountByCanonicalID(id))
+		})
+	})
 }
 
 // DisplayName implements [iam.Accounts].
@@ -231,17 +232,23 @@ func (d *Directory) DisplayName(ctx context.Context, id iam.CanonicalID) (string
 }
 
 // find reads one account.
-func (d *Directory) find(ctx context.Context, name string, read func(*metadata.Reader) (*metadata.Account, error)) (out iam.Account, err error) {
-	err = d.db.View(ctx, "account", func(r *metadata.Reader) error {
-		a, err := read(r)
-		if err != nil {
-			return err
-		}
-		if a == nil {
-			return fmt.Errorf("%w: %q", iam.ErrNoSuchAccount, name)
-		}
-		out = accountOf(a)
-		return nil
+func (d *Directory) find(ctx context.Context, read func(*metadata.Reader) (iam.Account, error)) (a iam.Account, err error) {
+	err = d.db.View(ctx, "account", func(r *metadata.Reader) (err error) {
+		a, err = read(r)
+		return err
 	})
-	return out, err
+	return a, err
+}
+
+// found turns a row that is not there into an error that names it.
+func found(name string) func(*metadata.Account, error) (iam.Account, error) {
+	return func(a *metadata.Account, err error) (iam.Account, error) {
+		if err == nil && a == nil {
+			err = fmt.Errorf("%w: %q", iam.ErrNoSuchAccount, name)
+		}
+		if err != nil {
+			return iam.Account{}, err
+		}
+		return accountOf(a), nil
+	}
 }

@@ -9,20 +9,11 @@ import (
 	"github.com/undercroft/undercroft/metadata"
 )
 
-// maxPolicy bounds an inline policy, in bytes.
-const maxPolicy = 20 << 10
-
 func userOf(u *metadata.User) iam.User {
 	return iam.User{
 		Account: iam.AccountID(u.Account), Name: u.Name, ID: u.ID, DisplayName: u.Display, Email: u.Email,
 		Created: u.Created, Disabled: u.Disabled, Policy: string(u.Policy),
 	}
-}
-
-// withUser makes the identity of an account's root that of one of its users.
-func withUser(who iam.Identity, u *metadata.User) (iam.Identity, error) {
-	who.Root = false
-	return who, nil
 }
 
 func resolveUser(r *metadata.Reader, account, name string) (*metadata.User, error) {
