@@ -7,11 +7,11 @@ import (
 )
 
 // benchRequest asks for an object of account a.
-func benchRequest(b testing.TB, who string) *Request {
-	b.Helper()
+func benchRequest(tb testing.TB, who string) *Request {
+	tb.Helper()
 	c := &decisionCase{Who: who, Action: "s3:GetObject", ARN: "arn:aws:s3:::bucket/some/key/of/usual/length.jpg"}
 	c.Context = contextMap{"aws:sourceip": {"203.0.113.9"}, "aws:securetransport": {"true"}, "aws:referer": {"http://example.com/"}}
-	r := c.request(b)
+	r := c.request(tb)
 	r.Bucket.ACL, _ = CannedACL("private", r.Bucket.Owner, r.Bucket.Owner)
 	r.Object = &ObjectFacts{Owner: r.Bucket.Owner, ACL: r.Bucket.ACL}
 	return r
@@ -19,8 +19,8 @@ func benchRequest(b testing.TB, who string) *Request {
 
 // twentyStatements is a policy in which the last of twenty statements allows
 // account b, after conditions that do not hold.
-func twentyStatements(b testing.TB) *Policy {
-	b.Helper()
+func twentyStatements(tb testing.TB) *Policy {
+	tb.Helper()
 	var statements []string
 	for i := range 19 {
 		effect, condition := "Allow", `{"StringLike": {"aws:Referer": "http://*.example.org/*"}}`
@@ -31,7 +31,7 @@ func twentyStatements(b testing.TB) *Policy {
 			"Resource": ["arn:aws:s3:::bucket", "arn:aws:s3:::bucket/some/*.jpg"], "Condition": %s}`, i, effect, condition))
 	}
 	statements = append(statements, `{"Effect": "Allow", "Principal": {"AWS": "222222222222"}, "Action": "s3:GetObject", "Resource": "arn:aws:s3:::bucket/*"}`)
-	return mustParse(b, bucketPolicy, []byte(`{"Version": "2012-10-17", "Statement": [`+strings.Join(statements, ",")+`]}`))
+	return mustParse(tb, bucketPolicy, []byte(`{"Version": "2012-10-17", "Statement": [`+strings.Join(statements, ",")+`]}`))
 }
 
 func BenchmarkDecide(b *testing.B) {

@@ -1,12 +1,22 @@
 package iam
 
+// Decision is an answer and why it is so. The reason is one line for logs and
+// administrators; S3 tells a client AccessDenied and no more. The zero Decision
+// denies.
+type Decision struct {
+	Allowed bool
+	Reason  string
+}
+
 // Context holds the condition keys of a request.
 type Context interface {
 	// Values returns the values of a condition key, nil when the request has
 	// no such key. The key is in lower case, the name of a tag in
 	// "s3:existingobjecttag/name" included, so tags are to be found without
 	// regard to case. Values is called only when a statement asks for the key,
-	// perhaps several times, and must always answer the same.
+	// perhaps several times, and must always answer the same. What the identity
+	// and the bucket say (aws:username, aws:PrincipalArn, s3:ResourceAccount and
+	// so on) is not asked.
 	Values(key string) []string
 }
 

@@ -52,12 +52,12 @@ func caseCanonical(name string) CanonicalID {
 }
 
 // caseIdentity returns who is meant: "a", "b" and "c" are roots of accounts.
-func caseIdentity(t testing.TB, c *decisionCase) *Identity {
-	t.Helper()
+func caseIdentity(tb testing.TB, c *decisionCase) *Identity {
+	tb.Helper()
 	user := func(account, name, id string) *Identity {
 		who := &Identity{AccountID: caseAccount(account), CanonicalID: caseCanonical(account), UserName: name, UserID: id}
 		for _, doc := range c.UserPolicies {
-			who.Policies = append(who.Policies, mustParse(t, ParseIdentityPolicy, doc))
+			who.Policies = append(who.Policies, mustParse(tb, ParseIdentityPolicy, doc))
 		}
 		return who
 	}
@@ -76,15 +76,15 @@ func caseIdentity(t testing.TB, c *decisionCase) *Identity {
 		account := caseAccount(c.Who)
 		return &Identity{AccountID: account, CanonicalID: CanonicalIDOf(account), UserID: string(account), Root: true}
 	}
-	t.Fatalf("nobody is called %q", c.Who)
+	tb.Fatalf("nobody is called %q", c.Who)
 	return nil
 }
 
-func mustParse(t testing.TB, parse func([]byte) (*Policy, error), doc []byte) *Policy {
-	t.Helper()
+func mustParse(tb testing.TB, parse func([]byte) (*Policy, error), doc []byte) *Policy {
+	tb.Helper()
 	p, err := parse(doc)
 	if err != nil {
-		t.Fatalf("%v in %s", err, doc)
+		tb.Fatalf("%v in %s", err, doc)
 	}
 	return p
 }
@@ -92,8 +92,8 @@ func mustParse(t testing.TB, parse func([]byte) (*Policy, error), doc []byte) *P
 func bucketPolicy(doc []byte) (*Policy, error) { return ParsePolicy(doc, caseBucket) }
 
 // caseACL reads grants such as "b READ" and "AllUsers FULL_CONTROL".
-func caseACL(t testing.TB, grants []string) ACL {
-	t.Helper()
+func caseACL(tb testing.TB, grants []string) ACL {
+	tb.Helper()
 	var acl ACL
 	for _, grant := range grants {
 		to, permission, ok := strings.Cut(grant, " ")
@@ -109,18 +109,18 @@ func caseACL(t testing.TB, grants []string) ACL {
 			g.Type, g.ID = GranteeCanonicalUser, string(caseCanonical(to))
 		}
 		if !ok || !g.Permission.Valid() {
-			t.Fatalf("grant %q", grant)
+			tb.Fatalf("grant %q", grant)
 		}
 		acl.Grants = append(acl.Grants, g)
 	}
 	return acl
 }
 
-func (c *decisionCase) request(t testing.TB) *Request {
-	t.Helper()
-	r := &Request{Who: caseIdentity(t, c), Action: c.Action, ARN: c.ARN, Context: c.Context}
+func (c *decisionCase) request(tb testing.TB) *Request {
+	tb.Helper()
+	r := &Request{Who: caseIdentity(tb, c), Action: c.Action, ARN: c.ARN, Context: c.Context}
 	if c.Object != nil {
-		r.Object = &ObjectFacts{Owner: caseCanonical(c.Object.Owner), ACL: caseACL(t, c.Object.ACL)}
+		r.Object = &ObjectFacts{Owner: caseCanonical(c.Object.Owner), ACL: caseACL(tb, c.Object.ACL)}
 	}
 	if c.Service {
 		return r
@@ -129,7 +129,7 @@ func (c *decisionCase) request(t testing.TB) *Request {
 	if c.Bucket.Owner == "a-canonical" {
 		b.OwnerAccount = ""
 	}
-	b.ACL = caseACL(t, c.Bucket.ACL)
+	b.ACL = caseACL(tb, c.Bucket.ACL)
 	b.Block = PublicAccessBlock{
 		BlockPublicAcls:       slices.Contains(c.Bucket.Block, "BlockPublicAcls"),
 		IgnorePublicAcls:      slices.Contains(c.Bucket.Block, "IgnorePublicAcls"),
@@ -138,30 +138,30 @@ func (c *decisionCase) request(t testing.TB) *Request {
 	}
 	if c.Bucket.Policy != nil {
 		doc := bytes.ReplaceAll(c.Bucket.Policy, []byte("$canonical:b"), []byte(caseCanonical("b")))
-		b.Policy = mustParse(t, bucketPolicy, doc)
+		b.Policy = mustParse(tb, bucketPolicy, doc)
 	}
 	r.Bucket = b
 	return r
 }
 
 // decisionCases reads the corpus, the cases by the name of their file.
-func decisionCases(t testing.TB) map[string][]*decisionCase {
-	t.Helper()
+func decisionCases(tb testing.TB) map[string][]*decisionCase {
+	tb.Helper()
 	files, err := filepath.Glob("testdata/decisions/*.json")
 	if err != nil || len(files) == 0 {
-		t.Fatalf("no decisions: %v", err)
+		tb.Fatalf("no decisions: %v", err)
 	}
 	all := map[string][]*decisionCase{}
 	for _, file := range files {
 		content, err := os.ReadFile(file)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		decoder := json.NewDecoder(bytes.NewReader(content))
 		decoder.DisallowUnknownFields()
 		var cases []*decisionCase
 		if err := decoder.Decode(&cases); err != nil {
-			t.Fatalf("%s: %v", file, err)
+			tb.Fatalf("%s: %v", file, err)
 		}
 		all[strings.TrimSuffix(filepath.Base(file), ".json")] = cases
 	}

@@ -1,14 +1,18 @@
 // Package iam answers who a caller is and what it may do.
 //
-// It knows accounts, the credentials that sign for them, and the decision
-// about (who, action, resource). There is one account so far, the root account
-// of the installation, which may do everything; a caller without an identity
-// may do nothing.
+// It knows accounts, their users and the credentials that sign for them, the
+// policies of buckets and users, access control lists, and the decision about
+// (who, action, what, context).
 //
-// [Authorize] is a pure function: it reads no clock, no network and no store,
-// so the same question always has the same answer. A [Keyring] may be asked by
-// many goroutines at a time. The package does not check signatures (sigv4
-// does), knows no HTTP, and stores nothing.
+// [Decide] is a pure function: it reads no clock, no network and no store, so
+// the same question always has the same answer, with the statement or grant
+// that decided as its reason. testdata/decisions holds what it must answer. A
+// [Policy] is immutable once parsed, and a [Keyring] may be asked by many
+// goroutines at a time. The package does not check signatures (sigv4 does),
+// knows no HTTP, and stores nothing.
+//
+// Roles, sessions and services may be named in policies and are nobody yet.
+// Policies of organizations and permissions boundaries do not exist.
 //
 // It is a leaf: it imports the standard library only, and anyone may import it.
 package iam

@@ -45,36 +45,6 @@ func TestRootIdentityIsStable(t *testing.T) {
 	}
 }
 
-func TestAuthorize(t *testing.T) {
-	root := RootIdentity()
-	user := Identity{AccountID: RootAccount, DisplayName: "user"}
-	stranger := Identity{AccountID: "000000000002", DisplayName: "other root", Root: true}
-	tests := []struct {
-		name             string
-		who              *Identity
-		action, resource string
-		allowed          bool
-	}{
-		{"root", &root, "s3:PutObject", "arn:aws:s3:::b/k", true},
-		{"anonymous", nil, "s3:GetObject", "arn:aws:s3:::b/k", false},
-		{"user without policy", &user, "s3:GetObject", "arn:aws:s3:::b/k", false},
-		{"root of another account", &stranger, "s3:GetObject", "arn:aws:s3:::b/k", false},
-		{"no action", &root, "", "arn:aws:s3:::b/k", false},
-		{"no resource", &root, "s3:GetObject", "", false},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			got := Authorize(tt.who, tt.action, tt.resource)
-			if got.Allowed != tt.allowed {
-				t.Errorf("allowed = %v (%s), want %v", got.Allowed, got.Reason, tt.allowed)
-			}
-			if got.Reason == "" {
-				t.Error("a decision without a reason")
-			}
-		})
-	}
-}
-
 func TestGenerateKey(t *testing.T) {
 	accessKey, secret, err := GenerateKey(rand.Reader)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 )
@@ -14,9 +15,7 @@ func statementDoc(replace map[string]string) []byte {
 	elements := map[string]string{
 		"Effect": `"Allow"`, "Principal": `"*"`, "Action": `"s3:GetObject"`, "Resource": `"arn:aws:s3:::bucket/*"`,
 	}
-	for name, value := range replace {
-		elements[name] = value
-	}
+	maps.Copy(elements, replace)
 	var members []string
 	for _, name := range []string{
 		"Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition", "Odd",

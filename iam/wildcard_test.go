@@ -3,7 +3,6 @@ package iam
 import (
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 )
 
@@ -92,24 +91,17 @@ func TestARNsMatchByComponent(t *testing.T) {
 // A pattern that a backtracking matcher would not finish in a lifetime.
 func TestHostilePatternEnds(t *testing.T) {
 	pattern := compileWildcards(strings.Repeat("*a", 2000) + "b")
-	done := make(chan bool)
-	go func() { done <- matchWildcards(pattern, strings.Repeat("a", 4000)) }()
-	select {
-	case got := <-done:
-		if got {
-			t.Error("matched")
-		}
-	case <-time.After(time.Minute):
-		t.Fatal("the matcher does not end")
+	if matchWildcards(pattern, strings.Repeat("a", 4000)) {
+		t.Error("matched")
 	}
 }
 
 // matchSimply is what wildcards mean, over characters, with a table.
 func matchSimply(pattern, subject string) bool {
-	p, s := []rune(pattern), []rune(subject)
+	s := []rune(subject)
 	row := make([]bool, len(s)+1) // row[j]: the pattern so far matches s[:j]
 	row[0] = true
-	for _, c := range p {
+	for _, c := range pattern {
 		next := make([]bool, len(s)+1)
 		for j := range next {
 			switch {
@@ -150,7 +142,7 @@ func FuzzWildcards(f *testing.F) {
 }
 
 func asciiLower(s string) string {
-	return strings.Map(func(r rune) rune { return rune(lowerASCII(r)) }, s)
+	return strings.Map(lowerASCII, s)
 }
 
 func lowerASCII(r rune) rune {
