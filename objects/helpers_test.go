@@ -108,12 +108,12 @@ func (e *env) clear() {
 	e.empty()
 }
 
-// clearPage deletes a page of objects and of uploads; false when there are no more.
+// clearPage deletes a page of versions and of uploads; false when there are no more.
 func (e *env) clearPage(b s3.BucketName) bool {
-	objs, err := e.ListObjects(e.ctx, objects.ListObjectsInput{Bucket: b, Max: s3.MaxListKeys})
+	all, err := e.ListObjectVersions(e.ctx, objects.ListVersionsInput{Bucket: b, Max: s3.MaxListKeys})
 	e.must(err)
-	for _, o := range objs.Objects {
-		_, err := e.DeleteObject(e.ctx, objects.DeleteObjectInput{Bucket: b, Key: s3.Key(o.Key)})
+	for _, v := range all.Versions {
+		_, err := e.DeleteObject(e.ctx, objects.DeleteObjectInput{Bucket: b, Key: s3.Key(v.Key), VersionID: v.VersionID})
 		e.must(err)
 	}
 	uploads, err := e.ListMultipartUploads(e.ctx, objects.ListUploadsInput{Bucket: b, Max: s3.MaxListKeys})
@@ -121,7 +121,7 @@ func (e *env) clearPage(b s3.BucketName) bool {
 	for _, u := range uploads.Uploads {
 		e.must(e.AbortMultipartUpload(e.ctx, objects.AbortUploadInput{Bucket: b, Key: u.Key, Upload: u.ID}))
 	}
-	return objs.Truncated || uploads.Truncated
+	return all.Truncated || uploads.Truncated
 }
 
 func (e *env) must(err error) {
@@ -325,7 +325,7 @@ func (e *env) empty() {
 	e.t.Helper()
 	e.RunSteward()
 	s := e.Summary()
-	if s.Objects+s.Uploads+s.Parts+s.DataIDs+s.Manifests+s.Extents+s.Refs+s.Pins+s.Garbage+s.Intents+s.LiveBytes != 0 {
+	if s.Objects+s.Versions+s.Uploads+s.Parts+s.DataIDs+s.Manifests+s.Extents+s.Refs+s.Pins+s.Garbage+s.Intents+s.LiveBytes != 0 {
 		e.t.Errorf("not everything was freed: %+v", s)
 	}
 }
