@@ -101,6 +101,12 @@ func codecCases() []codecCase {
 	for i := range manifest {
 		encodeManifestPart(row, &manifest[i])
 	}
+	account := &Account{Canonical: strings.Repeat("ab", 32), Name: "Main", Email: "Main@x.org", Created: at(12), Disabled: true}
+	user := &User{ID: "AIDA1", Display: "Bob", Email: "b@x.org", Created: at(13), Disabled: true, Policy: []byte(`{"Version":"2012-10-17"}`)}
+	key := &AccessKey{Account: "000000000001", User: "bob", MasterKey: 0x0102030405060708, Sealed: []byte("sealed"), Created: at(14), Rotated: at(15), Disabled: true, Description: "laptop"}
+	canonical := &CanonicalName{Account: "000000000001", Deleted: at(16)}
+	master := &MasterKey{Check: []byte("check")}
+	number := "000000000001"
 	id := cluster{format: 1, id: sampleID(1)}
 	return []codecCase{
 		{"object", sampleObject(), encodeObject(sampleObject()), erase(decodeObject), goldenObject},
@@ -115,6 +121,12 @@ func codecCases() []codecCase {
 		{"disk", disk, encodeDisk(disk), erase(decodeDisk), goldenDisk},
 		{"intent", intent, encodeIntent(intent), erase(decodeIntent), goldenIntent},
 		{"garbage", garbage, encodeGarbage(garbage), erase(decodeGarbage), goldenGarbage},
+		{"account", account, encodeAccount(account), erase(decodeAccount), goldenAccount},
+		{"user", user, encodeUser(user), erase(decodeUser), goldenUser},
+		{"access key", key, encodeAccessKey(key), erase(decodeAccessKey), goldenAccessKey},
+		{"canonical id", canonical, encodeCanonicalName(canonical), erase(decodeCanonicalName), goldenCanonicalName},
+		{"e-mail address", &number, encodeAccountID(number), erase(decodeAccountID), goldenEmail},
+		{"master key", master, encodeMasterKey(master), erase(decodeMasterKey), goldenMasterKey},
 		{"bucket name", BucketID(1 << 63), encodeBucketID(1 << 63), erase(decodeBucketID), "010b8000000000000000"},
 		{"null version", Ord(300), encodeOrd(300), erase(decodeOrd), "0108ac02"},
 		{"cluster", id, encodeCluster(id), erase(decodeCluster), "01080111100102030405060708090a0b0c0d0e0f10"},
@@ -271,6 +283,16 @@ func encodeAny(record any) []byte {
 		return encodeIntent(r)
 	case *Garbage:
 		return encodeGarbage(r)
+	case *Account:
+		return encodeAccount(r)
+	case *User:
+		return encodeUser(r)
+	case *AccessKey:
+		return encodeAccessKey(r)
+	case *CanonicalName:
+		return encodeCanonicalName(r)
+	case *MasterKey:
+		return encodeMasterKey(r)
 	default:
 		return nil
 	}
