@@ -215,7 +215,7 @@ func (s *server) dial() *connection {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { _ = conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 		s.t.Fatal(err)
 	}
 	return &connection{Conn: conn, in: bufio.NewReader(conn), t: s.t}
@@ -358,7 +358,7 @@ func TestReadDeadlineIsARequestTimeout(t *testing.T) {
 // waitForLog waits until the log has a text.
 func (s *server) waitForLog(text string) {
 	s.t.Helper()
-	deadline := time.NewTimer(10 * time.Second)
+	deadline := time.NewTimer(2 * time.Minute)
 	defer deadline.Stop()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()

@@ -187,7 +187,7 @@ func TestSystemCutBodiesLeakNothing(t *testing.T) {
 // wait waits until a condition holds.
 func (s *server) wait(holds func() bool) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 2*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
