@@ -2,6 +2,7 @@ package metadata
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -192,7 +193,7 @@ func masterKeyRow(id, v []byte) (*MasterKey, error) {
 func named[T any](r *Reader, prefix []byte, after string, limit int, record func(name string, v []byte) (*T, error)) (out []T, more bool, err error) {
 	rng := kv.PrefixRange(prefix)
 	if after != "" {
-		rng.Begin = kv.KeyAfter(append(prefix[:len(prefix):len(prefix)], after...))
+		rng.Begin = kv.KeyAfter(append(slices.Clip(prefix), after...))
 	}
 	fetch := 0
 	if limit > 0 {

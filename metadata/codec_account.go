@@ -47,20 +47,15 @@ const masterKeyCheck = 1
 // identityDisabled is the one flag of accounts, users and access keys.
 const identityDisabled = 1
 
-func flagsOf(disabled bool) uint64 {
-	if disabled {
-		return identityDisabled
-	}
-	return 0
-}
-
 func encodeAccount(a *Account) []byte {
 	e := newRecord(128)
 	e.text(accountCanonical, a.Canonical)
 	e.text(accountName, a.Name)
 	e.text(accountEmail, a.Email)
 	e.time(accountCreated, a.Created)
-	e.uint(accountFlags, flagsOf(a.Disabled))
+	if a.Disabled {
+		e.uint(accountFlags, identityDisabled)
+	}
 	return e.b
 }
 
@@ -93,7 +88,9 @@ func encodeUser(u *User) []byte {
 	e.text(userDisplay, u.Display)
 	e.text(userEmail, u.Email)
 	e.time(userCreated, u.Created)
-	e.uint(userFlags, flagsOf(u.Disabled))
+	if u.Disabled {
+		e.uint(userFlags, identityDisabled)
+	}
 	e.bytes(userPolicy, u.Policy)
 	return e.b
 }
@@ -130,7 +127,9 @@ func encodeAccessKey(k *AccessKey) []byte {
 	e.fixed(keyMasterKey, k.MasterKey)
 	e.bytes(keySealed, k.Sealed)
 	e.time(keyCreated, k.Created)
-	e.uint(keyFlags, flagsOf(k.Disabled))
+	if k.Disabled {
+		e.uint(keyFlags, identityDisabled)
+	}
 	e.time(keyRotated, k.Rotated)
 	e.text(keyDescription, k.Description)
 	return e.b

@@ -45,7 +45,7 @@ func writeAccount(w io.Writer, a iam.Account) {
 	line(w, "name", a.Name)
 	line(w, "e-mail", a.Email)
 	line(w, "created", a.Created.Format(time.RFC3339))
-	line(w, "state", state(a.Disabled))
+	line(w, "state", state(a.Disabled).String())
 }
 
 // list collects all pages of a list.
@@ -74,7 +74,7 @@ func listAccounts(ctx context.Context, c *admin.Client, in *verbInput) error {
 	return in.show(all, func(w io.Writer) {
 		line(w, "ACCOUNT", "NAME", "E-MAIL", "STATE", "CREATED")
 		for _, a := range all {
-			line(w, string(a.ID), a.Name, a.Email, state(a.Disabled), a.Created.Format(time.RFC3339))
+			line(w, string(a.ID), a.Name, a.Email, state(a.Disabled).String(), a.Created.Format(time.RFC3339))
 		}
 	})
 }

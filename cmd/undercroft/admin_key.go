@@ -60,7 +60,7 @@ func listKeys(ctx context.Context, c *admin.Client, in *verbInput) error {
 			if !k.Rotated.IsZero() {
 				rotated = k.Rotated.Format(time.RFC3339)
 			}
-			line(w, k.AccessKey, state(k.Disabled), k.Created.Format(time.RFC3339), rotated, k.Description)
+			line(w, k.AccessKey, state(k.Disabled).String(), k.Created.Format(time.RFC3339), rotated, k.Description)
 		}
 	})
 }
@@ -75,7 +75,7 @@ func switchKey(disabled bool) func(context.Context, *admin.Client, *verbInput) e
 		if err != nil {
 			return err
 		}
-		return in.show(k, func(w io.Writer) { line(w, "access key", k.AccessKey, state(k.Disabled)) })
+		return in.show(k, func(w io.Writer) { line(w, "access key", k.AccessKey, state(k.Disabled).String()) })
 	}
 }
 

@@ -59,7 +59,7 @@ func (in *verbInput) user(u iam.User, err error) error {
 		line(w, "display name", u.DisplayName)
 		line(w, "e-mail", u.Email)
 		line(w, "created", u.Created.Format(time.RFC3339))
-		line(w, "state", state(u.Disabled))
+		line(w, "state", state(u.Disabled).String())
 		if u.Policy == "" {
 			line(w, "policy", "none: it may do nothing")
 		} else {
@@ -77,7 +77,7 @@ func listUsers(ctx context.Context, c *admin.Client, in *verbInput) error {
 	return in.show(all, func(w io.Writer) {
 		line(w, "USER", "ID", "DISPLAY NAME", "E-MAIL", "STATE", "CREATED")
 		for _, u := range all {
-			line(w, u.Name, u.ID, u.DisplayName, u.Email, state(u.Disabled), u.Created.Format(time.RFC3339))
+			line(w, u.Name, u.ID, u.DisplayName, u.Email, state(u.Disabled).String(), u.Created.Format(time.RFC3339))
 		}
 	})
 }

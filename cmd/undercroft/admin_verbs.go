@@ -195,9 +195,12 @@ func line(w io.Writer, columns ...string) {
 	_, _ = io.WriteString(w, strings.Join(columns, "\t")+"\n")
 }
 
-// state is a column of lists.
-func state(disabled bool) string {
-	if disabled {
+// state is a column of lists: whether something is disabled.
+type state bool
+
+// String returns one word.
+func (s state) String() string {
+	if s {
 		return "disabled"
 	}
 	return "enabled"
