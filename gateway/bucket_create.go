@@ -28,7 +28,7 @@ func (g *Gateway) createBucket(x *exchange) error {
 		return err
 	}
 	b, err := g.o.Objects.CreateBucket(x.r.Context(), objects.CreateBucketInput{
-		Name: x.bucket, Owner: x.ownerID(), Region: g.o.Region, Configs: configs,
+		Name: x.bucket, Owner: x.ownerID(), Region: g.o.Region, Configs: configs, Most: g.o.MaxBuckets,
 	})
 	if s3.CodeOf(err) == s3.BucketAlreadyOwnedByYou && g.o.Region == legacyRegion {
 		b.Name = x.bucket

@@ -101,6 +101,10 @@ func (f *fakeObjects) HeadBucket(_ context.Context, name s3.BucketName) (objects
 	return b, f.record(name)
 }
 
+func (f *fakeObjects) BucketUsage(_ context.Context, name s3.BucketName) (objects.BucketUsage, error) {
+	return objects.BucketUsage{Objects: 3, Bytes: 9}, f.record(name)
+}
+
 func (f *fakeObjects) CreateBucket(_ context.Context, in objects.CreateBucketInput) (objects.Bucket, error) {
 	return objects.Bucket{Name: in.Name, Region: in.Region}, f.record(in)
 }

@@ -39,6 +39,8 @@ type Options struct {
 	// PublicAccess lets new buckets begin without a public access block; else
 	// they have all of it.
 	PublicAccess bool
+	// MaxBuckets is how many buckets an owner may have; 0 is 10,000.
+	MaxBuckets int
 	// Domains are the parent domains of virtual-host style requests, such as
 	// s3.example.test for bucket.s3.example.test. Path style always works.
 	Domains []string
@@ -74,6 +76,9 @@ func (o *Options) defaults() {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.MaxBuckets == 0 {
+		o.MaxBuckets = 10_000
 	}
 	if o.MaxRequests == 0 {
 		o.MaxRequests = 4096

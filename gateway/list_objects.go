@@ -39,6 +39,10 @@ func (x *exchange) listInput() (objects.ListObjectsInput, s3.EncodingType, error
 	if err != nil {
 		return in, "", err
 	}
+	if unordered := x.param("allow-unordered"); unordered == "true" && in.Delimiter != "" {
+		// Ceph's parameter lets a listing come in any order, which ours does.
+		return in, "", s3.InvalidArg("allow-unordered", unordered, "An unordered listing has no delimiter")
+	}
 	in.Max, err = x.count("max-keys", s3.MaxListKeys)
 	return in, encoding, err
 }

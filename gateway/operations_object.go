@@ -16,7 +16,7 @@ func objectReads() []Operation {
 		{Name: "GetObjectLegalHold", Method: http.MethodGet, Scope: ScopeObject, Query: []string{"legal-hold"}, Action: "s3:GetObjectLegalHold", VersionAction: "s3:GetObjectLegalHold", decided: onVersion},
 		{Name: "GetObjectRetention", Method: http.MethodGet, Scope: ScopeObject, Query: []string{"retention"}, Action: "s3:GetObjectRetention", VersionAction: "s3:GetObjectRetention", decided: onVersion},
 		{Name: "GetObjectTagging", Method: http.MethodGet, Scope: ScopeObject, Query: []string{"tagging"}, Action: "s3:GetObjectTagging", VersionAction: "s3:GetObjectVersionTagging", decided: onVersion},
-		{Name: "GetObjectTorrent", Method: http.MethodGet, Scope: ScopeObject, Query: []string{"torrent"}, Action: "s3:GetObjectTorrent", VersionAction: "s3:GetObjectVersionTorrent", decided: onVersion},
+		{Name: "GetObjectTorrent", Method: http.MethodGet, Scope: ScopeObject, Query: []string{"torrent"}, Action: "s3:GetObjectTorrent", VersionAction: "s3:GetObjectVersionTorrent", handle: (*Gateway).getObjectTorrent, decided: onVersion},
 		{Name: "HeadObject", Method: http.MethodHead, Scope: ScopeObject, Action: "s3:GetObject", VersionAction: "s3:GetObjectVersion", handle: (*Gateway).headObject, decided: onVersion},
 		{Name: "ListObjectAnnotations", Method: http.MethodGet, Scope: ScopeObject, Query: []string{"annotation"}, Action: "s3:GetObjectAnnotation", VersionAction: "s3:GetObjectAnnotation"},
 		{Name: "ListParts", Method: http.MethodGet, Scope: ScopeObject, Query: []string{"uploadId"}, Action: "s3:ListMultipartUploadParts", handle: (*Gateway).listParts},

@@ -87,6 +87,15 @@ func (r *Reader) Buckets(owner, after, prefix string, limit int) (buckets []Buck
 	return buckets, more, nil
 }
 
+// CountBuckets counts the buckets of an owner, up to limit.
+func (r *Reader) CountBuckets(owner string, limit int) (n int, err error) {
+	err = r.each(kv.PrefixRange(r.keys.owned(owner, "")), limit, func(kv.Pair) (bool, error) {
+		n++
+		return n < limit, nil
+	})
+	return n, err
+}
+
 // BucketCount reads the counters of a bucket. In an Update read them from
 // Tx.Snapshot: a serializable read conflicts with every write to the bucket.
 func (r *Reader) BucketCount(id BucketID) (BucketCounts, error) {

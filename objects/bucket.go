@@ -39,7 +39,7 @@ func (s *Service) CreateBucket(ctx context.Context, in CreateBucketInput) (Bucke
 		case err != nil:
 			return err
 		case old == nil:
-			return createBucket(tx, b, in.Configs)
+			return createBucket(tx, b, &in)
 		case old.Owner == b.Owner:
 			return s3.NewError(s3.BucketAlreadyOwnedByYou).With("BucketName", b.Name)
 		default:
@@ -55,11 +55,20 @@ func (s *Service) CreateBucket(ctx context.Context, in CreateBucketInput) (Bucke
 	return bucketOf(b), asS3(err)
 }
 
-func createBucket(tx *metadata.Tx, b *metadata.Bucket, configs map[ConfigKind][]byte) error {
+func createBucket(tx *metadata.Tx, b *metadata.Bucket, in *CreateBucketInput) error {
+	if in.Most > 0 {
+		has, err := tx.Snapshot().CountBuckets(b.Owner, in.Most)
+		if err != nil {
+			return err
+		}
+		if has >= in.Most {
+			return s3.NewError(s3.TooManyBuckets)
+		}
+	}
 	if err := tx.CreateBucket(b); err != nil {
 		return err
 	}
-	for kind, doc := range configs {
+	for kind, doc := range in.Configs {
 		if err := tx.PutBucketConfig(b, kind, doc); err != nil {
 			return err
 		}

@@ -262,7 +262,13 @@ type CreateBucketInput struct {
 	Region string
 	// Configs are the documents that the bucket has from its beginning.
 	Configs map[ConfigKind][]byte
+	// Most is how many buckets the owner may have; 0 for any number. Those who
+	// create at once are not counted by each other.
+	Most int
 }
+
+// BucketUsage is what a bucket holds: all versions, and no uploads in progress.
+type BucketUsage struct{ Objects, Bytes int64 }
 
 // CopySource is the source of a copy.
 type CopySource struct {
@@ -327,6 +333,7 @@ type API interface {
 	ObjectAPI
 	ListAPI
 	UploadAPI
+	UsageAPI
 }
 
 // BucketAPI is what can be done with buckets.
@@ -351,6 +358,11 @@ type ObjectAPI interface {
 	GetObjectAttributes(ctx context.Context, in AttributesInput) (AttributesOutput, error)
 	PutObjectTagging(ctx context.Context, in PutObjectTaggingInput) (Object, error)
 	PutObjectACL(ctx context.Context, in PutObjectACLInput) (Object, error)
+}
+
+// UsageAPI says how much is kept.
+type UsageAPI interface {
+	BucketUsage(ctx context.Context, name s3.BucketName) (BucketUsage, error)
 }
 
 // ListAPI lists objects and versions.

@@ -48,6 +48,7 @@ func sample(t *testing.T, name string) (given, want string) {
 		"master-key":          {"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "(hidden)"},
 		"object-ownership":    {"ObjectWriter", "ObjectWriter"},
 		"public-access-block": {"off", "off"},
+		"max-buckets":         {"7", "7"},
 		"buffer-memory":       {"1GiB", "1GiB"},
 		"max-connections":     {"7", "7"},
 		"max-header-bytes":    {"16KiB", "16KiB"},

@@ -25,6 +25,8 @@ type NewBuckets struct {
 	ObjectOwnership Ownership
 	// PublicAccessBlock is all on, or not there.
 	PublicAccessBlock Switch
+	// Most is how many buckets an account may have.
+	Most int
 }
 
 func newBucketOptions(c *Config) []option {
@@ -38,6 +40,10 @@ func newBucketOptions(c *Config) []option {
 		{
 			"public-access-block", g, "on|off", "on", "Whether new buckets refuse public ACLs and policies until their owner allows them.",
 			&choice[Switch]{&c.NewBuckets.PublicAccessBlock, []Switch{On, Off}},
+		},
+		{
+			"max-buckets", g, "N", "10000", "Buckets that an account may have; more are refused with TooManyBuckets.",
+			&count{&c.NewBuckets.Most, 1, 1 << 30},
 		},
 	}
 }
