@@ -31,7 +31,7 @@ const (
 	reasonSyntax          = "Invalid policy syntax."
 	reasonVersion         = "The policy must contain a valid version string"
 	reasonNoStatement     = "Could not parse the policy: Statement is empty!"
-	reasonSid             = "The Statement Ids in the policy are not unique"
+	reasonSid             = "Statement IDs (SID) in a single policy must be unique."
 	reasonNotPrincipal    = "Allow with NotPrincipal is not allowed."
 	reasonPrincipal       = "Invalid principal in policy"
 	reasonNoPrincipal     = "Missing required field Principal cannot be empty!"

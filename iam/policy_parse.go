@@ -97,7 +97,7 @@ func (p *policyParser) parseStatements(raw json.RawMessage) (*Policy, error) {
 		if err := p.parseStatement(element, s); err != nil {
 			return nil, err
 		}
-		if s.sid != "" && sids[s.sid] {
+		if s.sid != "" && sids[s.sid] && !p.ofBucket() { // S3 lets them repeat, IAM does not
 			return nil, malformed(reasonSid)
 		}
 		sids[s.sid] = true

@@ -152,7 +152,7 @@ func TestMalformedPolicies(t *testing.T) {
 		{`{"Statement": ` + one + `}`, ""},
 		{`{"Version": "2008-10-17", "Id": "id", "Statement": [` + one + `, ` + one + `]}`, ""},
 		{`{"Version": "2012-10-17", "Statement": [` + withSid("a") + `, ` + withSid("b") + `]}`, ""},
-		{`{"Version": "2012-10-17", "Statement": [` + withSid("a") + `, ` + withSid("a") + `]}`, reasonSid},
+		{`{"Version": "2012-10-17", "Statement": [` + withSid("a") + `, ` + withSid("a") + `]}`, ""},
 		{``, reasonFirstByte},
 		{`[]`, reasonFirstByte},
 		{` {"Statement": [` + one + `]}`, reasonFirstByte},
@@ -218,6 +218,8 @@ func TestIdentityPolicies(t *testing.T) {
 		{`{"Effect": "Allow", "Action": "s3:", "Resource": "*"}`, reasonAction},
 		{`{"Effect": "Allow", "Action": "s3:*", "Resource": "a/*"}`, reasonResource},
 		{`{"Effect": "Allow", "Action": "s3:*"}`, "Missing required field Resource"},
+		{`[{"Sid": "a", "Effect": "Allow", "Action": "*", "Resource": "*"}, {"Sid": "b", "Effect": "Allow", "Action": "*", "Resource": "*"}]`, ""},
+		{`[{"Sid": "a", "Effect": "Allow", "Action": "*", "Resource": "*"}, {"Sid": "a", "Effect": "Allow", "Action": "*", "Resource": "*"}]`, reasonSid},
 	}
 	for _, tt := range tests {
 		doc := []byte(`{"Version": "2012-10-17", "Statement": ` + tt.statement + `}`)
