@@ -260,7 +260,11 @@ func (v *Verifier) prove(r *http.Request, s *scratch, c *claim, p proof) error {
 func (v *Verifier) secret(ctx context.Context, accessKey string) (string, error) {
 	secret, err := v.Secret(ctx, accessKey)
 	if errors.Is(err, ErrUnknownAccessKey) || err == nil && secret == "" { // an empty secret is no secret
-		return "", refuse(KindUnknownAccessKey, "AWSAccessKeyId", accessKey)
+		refused := refuse(KindUnknownAccessKey, "AWSAccessKeyId", accessKey)
+		if err != nil {
+			refused.answer = refused.answer.Because(err) // for the log, which says whether it is disabled
+		}
+		return "", refused
 	}
 	if err != nil {
 		return "", fmt.Errorf("sigv4: look up secret: %w", err)

@@ -149,7 +149,7 @@ func metadataLost(home, path string, cause error) error {
 // freesSpace names the transaction classes that go on when the disk of the
 // metadata is full.
 func freesSpace(class string) bool {
-	return slices.Contains([]string{"delete", "delete-bucket", "abort", "abandon", "collect", "open", "partition"}, class)
+	return slices.Contains([]string{"delete", "delete-bucket", "abort", "abandon", "collect", "open", "partition", "account-revoke"}, class)
 }
 
 func (s *System) openData(ctx context.Context, known int) error {
