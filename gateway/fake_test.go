@@ -25,10 +25,11 @@ import (
 type fakeObjects struct {
 	objects.API
 
-	mu     sync.Mutex // guards what follows
-	stored map[s3.Key]fakeObject
-	asked  []any
-	fail   error // if non-nil, every call returns it
+	mu      sync.Mutex // guards what follows
+	stored  map[s3.Key]fakeObject
+	configs map[objects.ConfigKind][]byte
+	asked   []any
+	fail    error // if non-nil, every call returns it
 
 	list    objects.ListObjectsOutput
 	buckets objects.ListBucketsOutput
@@ -46,7 +47,9 @@ type fakeObject struct {
 
 const fakeBucket = s3.BucketName("bucket")
 
-func newFake() *fakeObjects { return &fakeObjects{stored: make(map[s3.Key]fakeObject)} }
+func newFake() *fakeObjects {
+	return &fakeObjects{stored: make(map[s3.Key]fakeObject), configs: make(map[objects.ConfigKind][]byte)}
+}
 
 func (f *fakeObjects) record(in any) error {
 	f.mu.Lock()
@@ -81,7 +84,30 @@ func (f *fakeObjects) BucketState(_ context.Context, name s3.BucketName) (*objec
 	if err != nil {
 		return nil, err
 	}
-	return objects.NewBucketState(b, nil), nil
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return objects.NewBucketState(b, maps.Clone(f.configs)), nil
+}
+
+func (f *fakeObjects) PutBucketConfig(_ context.Context, name s3.BucketName, kind objects.ConfigKind, doc []byte) error {
+	return f.configure(name, func() { f.configs[kind] = doc })
+}
+
+func (f *fakeObjects) DeleteBucketConfig(_ context.Context, name s3.BucketName, kind objects.ConfigKind) error {
+	return f.configure(name, func() { delete(f.configs, kind) })
+}
+
+func (f *fakeObjects) configure(name s3.BucketName, change func()) error {
+	if err := f.record(name); err != nil {
+		return err
+	}
+	_, err := fakeBucketOf(name)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err == nil {
+		change()
+	}
+	return err
 }
 
 func fakeBucketOf(name s3.BucketName) (objects.Bucket, error) {
@@ -142,7 +168,7 @@ func (f *fakeObjects) PutObject(_ context.Context, in objects.PutObjectInput) (o
 	sum := md5.Sum(data)
 	o := objects.Object{
 		Key: in.Key, Size: int64(len(data)), ETag: s3.ETag(hex.EncodeToString(sum[:])), StorageClass: "STANDARD",
-		Modified: time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.UTC), Attributes: in.Attributes, Owner: in.Owner,
+		Modified: time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.UTC), Attributes: in.Attributes, Owner: in.Owner, Tags: in.Tags,
 	}
 	if in.Body.Checksum != 0 {
 		o.Checksums = []objects.Checksum{{Algorithm: in.Body.Checksum.String(), Type: "FULL_OBJECT", Value: sumOf(in.Body.Checksum, data)}}
@@ -249,6 +275,24 @@ func (f *fakeObjects) DeleteObject(_ context.Context, in objects.DeleteObjectInp
 	}
 	delete(f.stored, in.Key)
 	return objects.DeleteObjectOutput{}, nil
+}
+
+func (f *fakeObjects) PutObjectTagging(_ context.Context, in objects.PutObjectTaggingInput) (objects.Object, error) {
+	if err := f.record(in); err != nil {
+		return objects.Object{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	o, ok := f.stored[in.Key]
+	if !ok {
+		return objects.Object{}, errors.Join(in.Access(nil), s3.NewError(s3.NoSuchKey).With("Key", string(in.Key)))
+	}
+	if err := in.Access(&o.Object); err != nil {
+		return objects.Object{}, err
+	}
+	o.Tags = in.Tags
+	f.stored[in.Key] = o
+	return o.Object, nil
 }
 
 func (f *fakeObjects) ListObjects(_ context.Context, in objects.ListObjectsInput) (objects.ListObjectsOutput, error) {

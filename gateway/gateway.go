@@ -128,7 +128,7 @@ func New(o Options) (*Gateway, error) {
 	}
 	g.steps = []func(*exchange) error{
 		g.admit,
-		g.router.route,
+		g.route,
 		g.refuseHeaders,
 		g.authenticate,
 		g.authorize,

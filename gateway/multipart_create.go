@@ -21,6 +21,9 @@ func (g *Gateway) createMultipartUpload(x *exchange) error {
 	in := objects.CreateUploadInput{
 		Bucket: x.bucket, Key: x.key, Owner: own.owner, ACL: own.acl, Attributes: attributes,
 	}
+	if in.Tags, err = x.headerTags(); err != nil {
+		return err
+	}
 	if in.Checksum, err = x.checksumAlgorithm(); err != nil {
 		return err
 	}

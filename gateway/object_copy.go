@@ -50,6 +50,11 @@ func (g *Gateway) copyInput(x *exchange) (in objects.CopyObjectInput, err error)
 			return in, err
 		}
 	}
+	if in.ReplaceTags = !x.copiesTags(); in.ReplaceTags {
+		if in.Tags, err = x.headerTags(); err != nil {
+			return in, err
+		}
+	}
 	in.Precondition, err = x.writePrecondition()
 	if err != nil {
 		return in, err

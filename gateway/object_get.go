@@ -134,6 +134,7 @@ func (x *exchange) checkOverrides() error {
 func (x *exchange) showRead(out *objects.GetObjectOutput) int {
 	o := &out.Object
 	x.showObject(o)
+	x.showTagCount(o)
 	if (!out.Partial || x.param("partNumber") != "") && x.header(s3.HeaderChecksumMode) == "ENABLED" {
 		x.showChecksums(o.Checksums)
 	}

@@ -21,13 +21,17 @@ func (g *Gateway) putObject(x *exchange) error {
 	if err != nil {
 		return err
 	}
+	tags, err := x.headerTags()
+	if err != nil {
+		return err
+	}
 	body, err := x.openUpload()
 	if err != nil {
 		return err
 	}
 	o, err := g.o.Objects.PutObject(x.r.Context(), objects.PutObjectInput{
 		Bucket: x.bucket, Key: x.key, Owner: own.owner, ACL: own.acl,
-		Body: body, Attributes: attributes, Precondition: precondition,
+		Body: body, Attributes: attributes, Tags: tags, Precondition: precondition,
 	})
 	if err != nil {
 		return err

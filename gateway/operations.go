@@ -140,6 +140,9 @@ func (o *Operation) selectors() int {
 // this method has never falls through to another operation.
 func (t *table) find(method string, scope Scope, query url.Values, header http.Header) (*Operation, error) {
 	subs := t.present(query)
+	if method == http.MethodOptions {
+		subs = nil // a preflight has the parameters of the request that it is for
+	}
 	for _, op := range t.byTarget[target{method, scope}] {
 		if op.selectedBy(query, header) && op.covers(subs) {
 			return op, nil

@@ -20,7 +20,6 @@ func headerRules() map[string]headerRule {
 		s3.HeaderTaggingDirective:                checkDirective,
 		s3.HeaderMetadataDirective:               checkDirective,
 		"X-Amz-Object-Annotation-Directive":      refuseHeader,
-		"X-Amz-Tagging":                          refuseUnless(""),
 		"X-Amz-Website-Redirect-Location":        refuseHeader,
 		"X-Amz-Write-Offset-Bytes":               refuseHeader,
 		"X-Amz-Mfa":                              refuseHeader,

@@ -123,6 +123,9 @@ func parseQuery(raw string) (url.Values, error) {
 // checkParameters refuses parameters and headers that ask for another
 // operation than the one that was found.
 func (x *exchange) checkParameters(t *table) error {
+	if x.op.Method == http.MethodOptions {
+		return nil // the parameters are those of another request
+	}
 	if v, ok := x.query["versionId"]; ok {
 		switch {
 		case x.op.VersionAction == "":
@@ -137,13 +140,34 @@ func (x *exchange) checkParameters(t *table) error {
 	if source := x.header(s3.HeaderCopySource); source != "" && x.op.Header != s3.HeaderCopySource {
 		return s3.InvalidArg("x-amz-copy-source", source, "You can only specify a copy source header for copy requests.")
 	}
-	if x.r.Method == http.MethodGet || x.r.Method == http.MethodHead {
+	return x.checkSubresources(t)
+}
+
+// checkSubresources refuses what looks like a sub-resource of a later S3: a
+// parameter without a value. Reads of objects may have any, since that is how
+// browsers are kept from their caches.
+func (x *exchange) checkSubresources(t *table) error {
+	read := x.r.Method == http.MethodGet || x.r.Method == http.MethodHead
+	if read && x.scope != ScopeBucket {
 		return nil
 	}
 	for name, values := range x.query {
-		if values[0] == "" && !t.subresources[name] && !plainSelector(name) && !strings.HasPrefix(name, "X-Amz-") {
-			return notImplemented([]string{name}) // it looks like a sub-resource of a later S3
+		switch {
+		case values[0] != "", t.subresources[name], plainSelector(name), strings.HasPrefix(name, "X-Amz-"):
+		case read && listParameter(name):
+		default:
+			return notImplemented([]string{name})
 		}
 	}
 	return nil
+}
+
+// listParameter reports whether a parameter of listings may be empty.
+func listParameter(name string) bool {
+	switch name {
+	case "prefix", "delimiter", "marker", "max-keys", "encoding-type", "start-after", "continuation-token", "fetch-owner",
+		"key-marker", "version-id-marker", "upload-id-marker", "max-uploads":
+		return true
+	}
+	return false
 }
