@@ -5,12 +5,16 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 GO=${GO:-go}
 
-# The deadline of -fuzztime can hit a busy worker, which go test then reports as
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# The deadline of -fuzztime can hit a busy worker, which is then reported as
 # a failure of its own, "context deadline exceeded", without an input that
 # fails. Only that is let pass.
 fuzz() { # package target
   local out
-  if ! out=$("$GO" test -run '^$' -fuzz "^$2\$" -fuzztime "${FUZZTIME:-1m}" "$1" 2>&1); then
+  if ! out=$(cd "$1" && "$work/fuzz.test" -test.paniconexit0 -test.run '^$' -test.fuzz "^$2\$" \
+    -test.fuzztime "${FUZZTIME:-1m}" -test.fuzzcachedir "$cache" 2>&1); then
     if grep -q 'context deadline exceeded' <<<"$out" && ! grep -q -e 'Failing input' -e 'panic' <<<"$out"; then
       echo "   ended by its deadline"
       return
@@ -21,9 +25,16 @@ fuzz() { # package target
   tail -n 2 <<<"$out"
 }
 
+# A package is built once for all of its targets.
 count=0
+built=
 while IFS=: read -r file target; do
   package=./$(dirname "$file")
+  if [ "$package" != "$built" ]; then
+    cache=$("$GO" env GOCACHE)/fuzz/$("$GO" list "$package")
+    "$GO" test -c -fuzz=Fuzz -o "$work/fuzz.test" "$package"
+    built=$package
+  fi
   echo "-- $package $target"
   fuzz "$package" "$target"
   count=$((count + 1))
