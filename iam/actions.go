@@ -56,7 +56,7 @@ const objectActions = `AbortMultipartUpload BypassGovernanceRetention DeleteObje
 // isS3Action reports whether a compiled pattern such as "s3:get*" names an
 // action of S3 of the scope.
 func isS3Action(pattern string, s scope) bool {
-	if pattern == string([]byte{anyRun}) {
+	if pattern == run {
 		return true
 	}
 	for _, name := range s3Actions(s) {

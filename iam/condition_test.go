@@ -2,6 +2,7 @@ package iam
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 )
 
@@ -211,5 +212,17 @@ func TestPolicyVariables(t *testing.T) {
 		if got := ok && matchWildcards(pattern, tt.subject); got != tt.match {
 			t.Errorf("%q matches %q: %v", tt.text, tt.subject, got)
 		}
+	}
+}
+
+// A policy that repeats a variable must not make a request of any size.
+func TestExpansionIsBounded(t *testing.T) {
+	e := &evaluation{Request: &Request{Context: contextMap{"aws:referer": {strings.Repeat("a", 60<<10)}}}}
+	template, ok := dialect{variables: true}.parse(strings.Repeat("${aws:Referer}", 1000))
+	if !ok {
+		t.Fatal("not parsed")
+	}
+	if text, ok := template.expand(e); ok {
+		t.Errorf("%d bytes", len(text))
 	}
 }

@@ -75,11 +75,14 @@ type statement struct {
 	reason string // what a decision of this statement says
 }
 
+// maxSidInReason keeps the owner of a bucket from filling the log, in bytes.
+const maxSidInReason = 100
+
 // explain prepares the reason of decisions, so that no request pays for it.
 func (s *statement) explain(kind string, number int) {
 	s.reason = kind + " policy statement "
 	if s.sid != "" {
-		s.reason += strconv.Quote(s.sid) + " "
+		s.reason += strconv.Quote(s.sid[:min(len(s.sid), maxSidInReason)]) + " "
 	}
 	s.reason += "(#" + strconv.Itoa(number) + ") allows"
 	if s.deny {

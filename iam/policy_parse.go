@@ -11,6 +11,13 @@ type policyParser struct {
 	bucket string // the bucket of a bucket policy
 	// variables is set by the version of the policy.
 	variables bool
+	sought    int // see maxSought
+}
+
+// affords counts what a text of the policy costs to match.
+func (p *policyParser) affords(text string) bool {
+	p.sought += sought(text)
+	return p.sought <= maxSought
 }
 
 // ParsePolicy reads the policy of a bucket. The error is a

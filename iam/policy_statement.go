@@ -167,7 +167,7 @@ func (p *policyParser) isAction(pattern string) bool {
 		return isS3Action(pattern, scopeBucket) || isS3Action(pattern, scopeObject) || isS3Action(pattern, scopeService)
 	}
 	service, name, ok := strings.Cut(pattern, ":")
-	return pattern == string([]byte{anyRun}) || ok && service != "" && name != ""
+	return pattern == run || ok && service != "" && name != ""
 }
 
 func (p *policyParser) parseResource(byName map[string]json.RawMessage, s *statement) error {
@@ -186,7 +186,7 @@ func (p *policyParser) parseResource(byName map[string]json.RawMessage, s *state
 	toBucket, toObjects := false, false
 	for _, name := range names {
 		t, ok := dialect{wildcards: true, variables: p.variables}.parse(name)
-		if !ok || !p.isResource(name) {
+		if !ok || !p.isResource(name) || !p.affords(name) {
 			return malformed(reasonResource)
 		}
 		s.resources = append(s.resources, t)
@@ -295,7 +295,7 @@ func (p *policyParser) parseValues(c condition, by order, raw json.RawMessage) (
 			}
 		}
 		v, ok := newComparison(c.operator.family, by, value, dialect{variables: p.variables})
-		if !ok {
+		if !ok || !p.affords(value) {
 			return nil, malformed(reasonSyntax)
 		}
 		comparisons = append(comparisons, v)

@@ -109,6 +109,10 @@ func (t template) fixed() bool {
 	return t.parts == nil && !hasWildcard(t.text)
 }
 
+// maxExpanded bounds a template with its variables expanded, in bytes: no value
+// of a request is longer than the headers and the query that it came in.
+const maxExpanded = 256 << 10
+
 // expand returns the pattern for a request. It reports false when a variable
 // has no value or several, and then the template equals nothing.
 func (t template) expand(e *evaluation) (string, bool) {
@@ -117,6 +121,9 @@ func (t template) expand(e *evaluation) (string, bool) {
 	}
 	var b strings.Builder
 	for _, p := range t.parts {
+		if b.Len() > maxExpanded {
+			return "", false
+		}
 		if p.key == "" {
 			b.WriteString(p.text)
 			continue

@@ -11,6 +11,9 @@ import (
 const (
 	anyRun byte = 0xFF // "*": any characters, none included
 	anyOne byte = 0xFE // "?": one character
+
+	run = "\xFF" // anyRun as text
+	one = "\xFE"
 )
 
 // compileWildcards turns text with "*" and "?" into a pattern.
@@ -30,55 +33,111 @@ func compileWildcards(text string) string {
 	return string(pattern)
 }
 
+// maxSought bounds the "?" of a policy that stand between two "*". They make it
+// costly to find where the text around them fits.
+const maxSought = 128
+
+// sought counts the "?" of a text between two "*".
+func sought(text string) int {
+	first, last := strings.IndexByte(text, '*'), strings.LastIndexByte(text, '*')
+	if first < 0 {
+		return 0
+	}
+	return strings.Count(text[first:last], "?")
+}
+
 // hasWildcard reports whether a compiled pattern holds a wildcard.
 func hasWildcard(pattern string) bool {
 	return strings.IndexByte(pattern, anyRun) >= 0 || strings.IndexByte(pattern, anyOne) >= 0
 }
 
-// matchWildcards reports whether subject matches a compiled pattern. Only the
-// last "*" is ever retried, so that it takes at most the product of both
-// lengths, whatever the pattern.
+// matchWildcards reports whether subject matches a compiled pattern. What lies
+// between two "*" is sought once and taken where it first fits, so that no
+// pattern makes it try again what it has tried.
 func matchWildcards(pattern, subject string) bool {
-	p, s := 0, 0
-	retry, from := -1, 0 // pattern behind the last "*"; where its run ended
-	for s < len(subject) {
-		switch {
-		case p < len(pattern) && pattern[p] < anyOne && pattern[p] == subject[s]:
-			p++
-			s++
-		case p < len(pattern) && pattern[p] == anyRun:
-			p++
-			if p == len(pattern) {
-				return true
-			}
-			retry, from = p, nextStart(pattern[p], subject, s)
-			s = from
-		case p < len(pattern) && pattern[p] == anyOne:
-			p++
-			s += runeLength(subject[s:])
-		case retry >= 0:
-			from = nextStart(pattern[retry], subject, from+runeLength(subject[from:]))
-			p, s = retry, from
-		default:
+	piece, rest, starred := strings.Cut(pattern, run)
+	n, ok := matchHere(piece, subject)
+	if !ok {
+		return false
+	}
+	subject = subject[n:]
+	if !starred {
+		return subject == ""
+	}
+	for {
+		if piece, rest, starred = strings.Cut(rest, run); !starred {
+			return matchEnd(piece, subject)
+		}
+		if n, ok = find(piece, subject); !ok {
 			return false
 		}
+		subject = subject[n:]
 	}
-	for p < len(pattern) && pattern[p] == anyRun {
-		p++
-	}
-	return p == len(pattern)
 }
 
-// nextStart returns the first place at or behind from where what follows a "*"
-// can begin, the end of the subject when there is none.
-func nextStart(begins byte, subject string, from int) int {
-	if begins >= anyOne {
-		return from
+// literal returns what a piece without "*" begins with before its first "?".
+func literal(piece string) string {
+	text, _, _ := strings.Cut(piece, one)
+	return text
+}
+
+// matchHere reports whether the subject begins with a piece, and how many bytes
+// of it the piece takes.
+func matchHere(piece, subject string) (int, bool) {
+	rest := subject
+	for {
+		text := literal(piece)
+		if !strings.HasPrefix(rest, text) {
+			return 0, false
+		}
+		piece, rest = piece[len(text):], rest[len(text):]
+		switch {
+		case piece == "":
+			return len(subject) - len(rest), true
+		case rest == "":
+			return 0, false
+		}
+		piece, rest = piece[1:], rest[runeLength(rest):]
 	}
-	if i := strings.IndexByte(subject[from:], begins); i >= 0 {
-		return from + i
+}
+
+// matchEnd reports whether the subject ends with a piece.
+func matchEnd(piece, subject string) bool {
+	for piece != "" {
+		i := strings.LastIndexByte(piece, anyOne)
+		text := piece[i+1:]
+		if !strings.HasSuffix(subject, text) {
+			return false
+		}
+		subject = subject[:len(subject)-len(text)]
+		if i < 0 {
+			return true
+		}
+		_, n := utf8.DecodeLastRuneInString(subject)
+		if n == 0 {
+			return false
+		}
+		piece, subject = piece[:i], subject[:len(subject)-n]
 	}
-	return len(subject)
+	return true
+}
+
+// find returns where the first match of a piece ends.
+func find(piece, subject string) (end int, ok bool) {
+	text := literal(piece)
+	for from := 0; ; from += runeLength(subject[from:]) {
+		i := strings.Index(subject[from:], text)
+		if i < 0 {
+			return 0, false
+		}
+		from += i
+		if n, ok := matchHere(piece, subject[from:]); ok {
+			return from + n, true
+		}
+		if from == len(subject) {
+			return 0, false
+		}
+	}
 }
 
 // matchAction is matchWildcards for the names of actions, whose case does not

@@ -34,6 +34,14 @@ func TestWildcards(t *testing.T) {
 		{"abc", "abd", false},
 		{"abc", "ab", false},
 		{"ab", "abc", false},
+		{"*ab*abc", "abab", false},
+		{"*ab*abc", "ababc", true},
+		{"a*a", "a", false},
+		{"*b?d", "abcdbxd", true},
+		{"*b?*d", "abd", false},
+		{"?*?", "é", false},
+		{"?*?", "éé", true},
+		{"*é", "aé", true},
 	}
 	for _, tt := range tests {
 		if got := matchWildcards(compileWildcards(tt.pattern), tt.subject); got != tt.want {
@@ -88,11 +96,20 @@ func TestARNsMatchByComponent(t *testing.T) {
 	}
 }
 
-// A pattern that a backtracking matcher would not finish in a lifetime.
-func TestHostilePatternEnds(t *testing.T) {
-	pattern := compileWildcards(strings.Repeat("*a", 2000) + "b")
-	if matchWildcards(pattern, strings.Repeat("a", 4000)) {
-		t.Error("matched")
+// Patterns that a matcher which tries again would not finish in a lifetime,
+// against the longest header that is accepted.
+func TestHostilePatternsEnd(t *testing.T) {
+	for _, pattern := range []string{
+		strings.Repeat("*a", 5000) + "b*",
+		"*" + strings.Repeat("a", 10000) + "b*",
+		"*" + strings.Repeat("a", 10000) + "?b*",
+		"*" + strings.Repeat("a?", maxSought) + "b*",
+		strings.Repeat("*a?", maxSought) + "b",
+		strings.Repeat("*", 10000) + "b",
+	} {
+		if matchWildcards(compileWildcards(pattern), strings.Repeat("a", 64<<10)) {
+			t.Errorf("%.20q… matched", pattern)
+		}
 	}
 }
 
