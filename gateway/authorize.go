@@ -15,17 +15,29 @@ func (g *Gateway) authenticate(x *exchange) error {
 		x.auth = &sigv4.Result{Auth: sigv4.AuthAnonymous} // a signature in the URL is for another request
 		return nil
 	}
-	res, err := g.o.Authenticator.Verify(x.r)
+	received := x.r
+	if x.received != nil {
+		received = x.received
+	}
+	res, err := g.o.Authenticator.Verify(received)
 	if err != nil {
 		return err
 	}
 	x.auth = res
-	if res.Auth == sigv4.AuthAnonymous {
+	if err := x.checkCovered(); err != nil {
+		return err
+	}
+	return g.identify(x)
+}
+
+// identify finds whose access key signed.
+func (g *Gateway) identify(x *exchange) error {
+	if x.auth.Auth == sigv4.AuthAnonymous {
 		return nil
 	}
-	cred, err := g.o.Keyring.Lookup(x.r.Context(), res.AccessKey)
+	cred, err := g.o.Keyring.Lookup(x.r.Context(), x.auth.AccessKey)
 	if errors.Is(err, iam.ErrNoSuchKey) {
-		return s3.NewError(s3.InvalidAccessKeyID).With("AWSAccessKeyId", res.AccessKey)
+		return s3.NewError(s3.InvalidAccessKeyID).With("AWSAccessKeyId", x.auth.AccessKey)
 	}
 	if err != nil {
 		return s3.NewError(s3.ServiceUnavailable).Because(err)

@@ -60,6 +60,15 @@ func (x *exchange) sized() bool {
 
 // openBody is openUpload for a body of any length, or of none.
 func (x *exchange) openBody() (body objects.Body, err error) {
+	if body, err = x.digests(); err != nil {
+		return body, err
+	}
+	body.Reader, body.Size = x.auth.Body(counted{x}), x.auth.Length
+	return body, nil
+}
+
+// digests returns a body without its bytes: what the headers say of them.
+func (x *exchange) digests() (body objects.Body, err error) {
 	if body.MD5, err = contentMD5(x.r.Header); err != nil {
 		return body, err
 	}
@@ -67,7 +76,6 @@ func (x *exchange) openBody() (body objects.Body, err error) {
 	if err != nil {
 		return body, err
 	}
-	body.Reader, body.Size = x.auth.Body(counted{x}), x.auth.Length
 	body.Checksum, body.Expected = sum.algorithm, sum.expected(x)
 	return body, nil
 }

@@ -19,6 +19,9 @@ type exchange struct {
 
 	w http.ResponseWriter
 	r *http.Request
+	// received is the request as it came, where r has headers that a presigned
+	// URL carries in its query; else nil.
+	received *http.Request
 
 	requestID string
 	started   time.Time

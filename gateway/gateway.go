@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -21,6 +22,7 @@ import (
 // Authenticator verifies signatures; [sigv4.Verifier] is one.
 type Authenticator interface {
 	Verify(r *http.Request) (*sigv4.Result, error)
+	VerifyForm(ctx context.Context, f *sigv4.Form) (*sigv4.Result, error)
 }
 
 // Options configure a Gateway. Objects, Authenticator, Keyring and Now are

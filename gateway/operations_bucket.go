@@ -72,7 +72,7 @@ func bucketWrites() []Operation {
 		{Name: "CreateBucketMetadataTableConfiguration", Method: http.MethodPost, Scope: ScopeBucket, Query: []string{"metadataTable"}, Action: "s3:CreateBucketMetadataTableConfiguration"},
 		{Name: "DeleteObjects", Method: http.MethodPost, Scope: ScopeBucket, Query: []string{"delete"}, Action: "s3:DeleteObject", handle: (*Gateway).deleteObjects, decided: onKeys},
 		{Name: "WriteGetObjectResponse", Method: http.MethodPost, Scope: ScopeBucket, Header: "X-Amz-Request-Route", Action: "s3:WriteGetObjectResponse", uri: "/WriteGetObjectResponse"},
-		{Name: "PostObject", Method: http.MethodPost, Scope: ScopeBucket, Action: "s3:PutObject", beyond: true, decided: onBody},
+		{Name: "PostObject", Method: http.MethodPost, Scope: ScopeBucket, Action: "s3:PutObject", beyond: true, decided: onBody, handle: (*Gateway).postObject},
 	}
 }
 

@@ -45,6 +45,7 @@ func (rt *router) route(x *exchange) error {
 	if x.query, err = parseQuery(x.r.URL.RawQuery); err != nil {
 		return err
 	}
+	x.takePresignedHeaders()
 	if x.op, err = rt.table.find(x.r.Method, x.scope, x.query, x.r.Header); err != nil {
 		return err
 	}
@@ -153,7 +154,7 @@ func (x *exchange) checkSubresources(t *table) error {
 	}
 	for name, values := range x.query {
 		switch {
-		case values[0] != "", t.subresources[name], plainSelector(name), strings.HasPrefix(name, "X-Amz-"):
+		case values[0] != "", t.subresources[name], plainSelector(name), isAmz(name):
 		case read && listParameter(name):
 		default:
 			return notImplemented([]string{name})
