@@ -305,6 +305,14 @@ func (t *Tx) deleteAccessKeys(account, user string) error {
 	return nil
 }
 
+// OwnerDeleted says whether a canonical id is that of an account which was
+// deleted. Read through the Tx, it makes the transaction conflict with the
+// deletion.
+func (r *Reader) OwnerDeleted(canonical string) (bool, error) {
+	name, err := r.CanonicalName(canonical)
+	return name != nil && !name.Deleted.IsZero(), err
+}
+
 // PutMasterKey records what shows that a master key is the right one.
 func (t *Tx) PutMasterKey(k *MasterKey) error {
 	t.set(t.keys.masterKey(k.ID), encodeMasterKey(k))

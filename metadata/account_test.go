@@ -125,6 +125,12 @@ func TestDeletedAccountLeavesItsName(t *testing.T) {
 	view(t, p.db, func(r *Reader) error {
 		name, err1 := r.CanonicalName("c0ffee")
 		equal(t, "what is left", &CanonicalName{Account: someAccount, Deleted: at(9)}, name)
+		if deleted, err := r.OwnerDeleted("c0ffee"); err != nil || !deleted {
+			t.Errorf("deleted: %v, %v", deleted, err)
+		}
+		if deleted, err := r.OwnerDeleted("beef"); err != nil || deleted {
+			t.Errorf("somebody whom nobody knows is deleted: %v, %v", deleted, err)
+		}
 		account, err2 := r.AccountByCanonicalID("c0ffee")
 		key, err3 := r.AccessKey("AKIA2")
 		email, err4 := r.AccountByEmail(p.account.Email)

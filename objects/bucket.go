@@ -65,6 +65,15 @@ func createBucket(tx *metadata.Tx, b *metadata.Bucket, in *CreateBucketInput) er
 			return s3.NewError(s3.TooManyBuckets)
 		}
 	}
+	// The caller was known when the request began; a deletion since then has
+	// found no bucket of this account.
+	deleted, err := tx.OwnerDeleted(b.Owner)
+	if err != nil {
+		return err
+	}
+	if deleted {
+		return s3.NewError(s3.AccessDenied)
+	}
 	if err := tx.CreateBucket(b); err != nil {
 		return err
 	}
