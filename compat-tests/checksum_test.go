@@ -106,7 +106,7 @@ func TestChecksumMismatchStoresNothing(t *testing.T) {
 		}
 		for _, bad := range []string{"!!!", "AAAA", checksumOf(name, body) + "AAAA"} {
 			resp := s.raw(t, &rawRequest{Method: "PUT", Path: "/" + bucket + "/k", Body: body, Header: header(field, bad)})
-			resp.want(t, name+" "+bad, 400, "InvalidRequest")
+			resp.want(t, name+" "+bad, 400, "BadDigest")
 		}
 	}
 	two := header("x-amz-checksum-crc32", checksumOf("CRC32", body), "x-amz-checksum-sha1", checksumOf("SHA1", body))
@@ -270,9 +270,8 @@ func TestChecksumMultipartCompleteErrors(t *testing.T) {
 		checksum *string
 		opts     []func(*s3.CompleteMultipartUploadInput)
 	}{
-		"checksum of the part missing": {"InvalidRequest", nil, nil},
-		"checksum of the part wrong":   {"InvalidPart", aws.String(checksumOf("SHA256", []byte("other"))), nil},
-		"object size wrong":            {"InvalidRequest", aws.String(checksumOf("SHA256", pattern(100, 1))), []func(*s3.CompleteMultipartUploadInput){size(99)}},
+		"checksum of the part wrong": {"InvalidPart", aws.String(checksumOf("SHA256", []byte("other"))), nil},
+		"object size wrong":          {"InvalidRequest", aws.String(checksumOf("SHA256", pattern(100, 1))), []func(*s3.CompleteMultipartUploadInput){size(99)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -285,5 +284,21 @@ func TestChecksumMultipartCompleteErrors(t *testing.T) {
 				t.Errorf("complete as it should be: %v", err)
 			}
 		})
+	}
+}
+
+// TestChecksumOfPartsMayBeLeftOut: a part is named by its entity tag; what is
+// said of its checksum must be right.
+func TestChecksumOfPartsMayBeLeftOut(t *testing.T) {
+	t.Parallel()
+	c, bucket := newBucket(t)
+	u := beginUpload(t, c, bucket, "k", func(in *s3.CreateMultipartUploadInput) { in.ChecksumAlgorithm = types.ChecksumAlgorithmSha256 })
+	u.part(1, pattern(100, 1))
+	out, err := u.tryComplete([]types.CompletedPart{{PartNumber: aws.Int32(1), ETag: u.done[0].ETag}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sum := aws.ToString(out.ChecksumSHA256); !strings.HasSuffix(sum, "-1") {
+		t.Errorf("checksum of the object: %q", sum)
 	}
 }

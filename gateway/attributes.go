@@ -2,9 +2,11 @@ package gateway
 
 import (
 	"cmp"
+	"mime"
 	"net/http"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/undercroft/undercroft/objects"
 	"github.com/undercroft/undercroft/s3"
@@ -80,12 +82,23 @@ func (x *exchange) showObject(o *objects.Object) {
 	x.setOptional(s3.HeaderContentLanguage, a.ContentLanguage)
 	x.setOptional(s3.HeaderExpires, a.Expires)
 	for i := range a.User {
-		x.set("x-amz-meta-"+a.User[i].Name, a.User[i].Value)
+		x.set("x-amz-meta-"+a.User[i].Name, mailSafe(a.User[i].Value))
 	}
 	if o.StorageClass != "" && o.StorageClass != string(s3.StorageStandard) {
 		x.set(s3.HeaderStorageClass, o.StorageClass)
 	}
 	x.showVersion(o)
+}
+
+// mailSafe returns what a header may hold: ASCII as it is, and anything else
+// encoded by RFC 2047, as S3 documents it.
+func mailSafe(value string) string {
+	for i := range len(value) {
+		if value[i] >= utf8.RuneSelf {
+			return mime.BEncoding.Encode("UTF-8", value)
+		}
+	}
+	return value
 }
 
 // showVersion names the version where S3 does: not for what was written while

@@ -42,7 +42,7 @@ func bodyError(err error) error {
 // openUpload checks everything that the headers say of the body. Nothing is
 // read: a client that waits for 100 Continue gets it with the first read.
 func (x *exchange) openUpload() (body objects.Body, err error) {
-	if x.auth.Length < 0 || x.auth.Length == 0 && !x.sized() {
+	if !x.sized() {
 		return body, s3.NewError(s3.MissingContentLength)
 	}
 	if x.auth.Length > s3.MaxPutSize {
@@ -52,8 +52,8 @@ func (x *exchange) openUpload() (body objects.Body, err error) {
 	return x.openBody()
 }
 
-// sized reports whether the request says how long its body is. Without that,
-// net/http takes a body to be empty.
+// sized reports whether the request says how long its body is, or that it will
+// show where it ends. Without that, net/http takes a body to be empty.
 func (x *exchange) sized() bool {
 	return x.r.Header[s3.HeaderContentLength] != nil || len(x.r.TransferEncoding) > 0
 }
@@ -142,7 +142,7 @@ func (x *exchange) headerChecksum() (declared, error) {
 			return d, invalidRequest("Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
 		}
 		if _, err := a.Decode(values[0]); err != nil {
-			return d, invalidRequest("Value for " + a.Header() + " header is invalid.")
+			return d, noSuchDigest(a.Header() + " header")
 		}
 		d.algorithm, d.value = a, values[0]
 	}
@@ -176,10 +176,15 @@ func (d *declared) expected(x *exchange) func() (string, error) {
 			return "", s3.NewError(s3.MalformedTrailerError)
 		}
 		if _, err := d.algorithm.Decode(value); err != nil {
-			return "", invalidRequest("Value for " + d.trailer + " trailing header is invalid.")
+			return "", noSuchDigest(d.trailer + " trailing header")
 		}
 		return value, nil
 	}
+}
+
+// noSuchDigest is the error of a checksum that no body can have.
+func noSuchDigest(where string) *s3.Error {
+	return s3.NewError(s3.BadDigest).WithMessage("Value for " + where + " is invalid.")
 }
 
 func invalidRequest(message string) *s3.Error {

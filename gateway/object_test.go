@@ -82,7 +82,7 @@ func TestPutDigests(t *testing.T) {
 			t.Errorf("%s: %v", a, put.Header)
 		}
 		s.expect(s3.BadDigest, "PUT", "/bucket/bad", "other", a.Header(), value)
-		s.expect(s3.InvalidRequest, "PUT", "/bucket/bad", "hello", a.Header(), "nonsense")
+		s.expect(s3.BadDigest, "PUT", "/bucket/bad", "hello", a.Header(), "nonsense")
 		if get := s.ok("GET", "/bucket/key", "", "x-amz-checksum-mode", "ENABLED"); get.Header.Get(a.Header()) != value {
 			t.Errorf("%s is not shown: %v", a, get.Header)
 		}
@@ -104,8 +104,8 @@ func TestPutLengths(t *testing.T) {
 	r := s.request("PUT", "/bucket/key", "hello")
 	r.ContentLength = -1 // sent with Transfer-Encoding: chunked
 	a := s.send(s.sign(r, "hello"))
-	if f := a.failure(t); f.Code != s3.MissingContentLength || a.StatusCode != http.StatusLengthRequired {
-		t.Errorf("%d %s", a.StatusCode, f.Code)
+	if a.StatusCode != http.StatusOK {
+		t.Errorf("a body that shows where it ends: %d", a.StatusCode)
 	}
 	c := s.dial()
 	c.send(s.head("/bucket/key", "", s3.MaxPutSize+1))
@@ -117,7 +117,7 @@ func TestPutLengths(t *testing.T) {
 	if a := c.answer(); a == nil || a.failure(t).Code != s3.MissingContentLength {
 		t.Errorf("%+v", a)
 	}
-	if keys := s.objects.keys(); len(keys) != 0 {
+	if keys := s.objects.keys(); len(keys) != 1 {
 		t.Errorf("stored %q", keys)
 	}
 }

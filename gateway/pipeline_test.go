@@ -75,7 +75,7 @@ func TestErrorsOfHeadHaveNoBody(t *testing.T) {
 func TestNotImplementedAndMethodNotAllowed(t *testing.T) {
 	s := newServer(t)
 	s.expect(s3.NotImplemented, "GET", "/bucket?session", "")
-	s.expect(s3.NotImplemented, "GET", "/bucket/key?torrent", "")
+	s.expect(s3.NotImplemented, "GET", "/bucket/key?legal-hold", "")
 	s.expect(s3.NotImplemented, "PUT", "/bucket?website", "<x/>")
 	s.expect(s3.NotImplemented, "GET", "/bucket?nonsense", "")
 	s.expect(s3.NotImplemented, "POST", "/bucket", "form")

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strings"
 
 	"github.com/undercroft/undercroft/checksum"
 	"github.com/undercroft/undercroft/metadata"
@@ -194,9 +193,6 @@ func (c *completion) accept(p *metadata.Part, want *CompletedPart, last bool) er
 	if want.ETag != s3.ETag(p.ETag) {
 		return invalidPart(want, c.target.name)
 	}
-	if err := c.requirePartChecksum(want); err != nil {
-		return err
-	}
 	for _, sum := range want.Checksums {
 		if have := checksumOf(p.Checksums, sum.Algorithm); have != sum.Value {
 			return invalidPart(want, c.target.name)
@@ -210,18 +206,6 @@ func (c *completion) accept(p *metadata.Part, want *CompletedPart, last bool) er
 	c.size += p.Size
 	c.slices += 1 + len(p.Slices)
 	return nil
-}
-
-// requirePartChecksum refuses a list without the checksums of an upload whose
-// checksum is composed of them.
-func (c *completion) requirePartChecksum(want *CompletedPart) error {
-	kind := c.upload.Checksum
-	if kind.Type != checksum.Composite.String() || checksumOf(want.Checksums, kind.Algorithm) != "" {
-		return nil
-	}
-	return s3.NewError(s3.InvalidRequest).WithMessage(
-		"The upload was created using a " + strings.ToLower(kind.Algorithm) + " checksum. The complete request must include the " +
-			"checksum for each part. It was missing for part " + itoa(want.Number) + " in the request.")
 }
 
 func (c *completion) checkSize() error {

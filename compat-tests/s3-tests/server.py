@@ -17,7 +17,7 @@ STOP_SECONDS = 60
 # What the suite expects of a server, where AWS's defaults are stricter: buckets
 # have ACLs and no public access block unless a test asks for it, and some tests
 # sign with version 2.
-SETTINGS = {"--allow-sigv2": None, "--object-ownership": "ObjectWriter", "--public-access-block": "off"}
+SETTINGS = {"--allow-sigv2": None, "--object-ownership": "ObjectWriter", "--public-access-block": "off", "--max-buckets": "1000"}
 
 ROOT_ACCESS, ROOT_SECRET = "s3tests-root-access", "s3tests-root-secret-0123456789abcdef"
 
