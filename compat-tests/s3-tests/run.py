@@ -40,7 +40,7 @@ Chunk = collections.namedtuple("Chunk", "number names region")
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-k", default="", metavar="WORD", help="only tests whose name or group has this word; results.md stays")
+    parser.add_argument("-k", default="", metavar="WORD,...", help="only tests with a word in their name, and groups called so; results.md stays")
     parser.add_argument("-n", type=int, default=min(4, os.cpu_count() or 1), metavar="N", help="workers (default %(default)s)")
     parser.add_argument("--timeout", type=float, default=120, metavar="SECONDS", help="for one test (default %(default)s)")
     parser.add_argument("--binary", default=ROOT / "bin" / "undercroft", help="what to test (default bin/undercroft)")
@@ -94,6 +94,8 @@ class Runner:
     def __init__(self, options, suite, python, program, work):
         self.options, self.suite, self.python, self.program, self.work = options, suite, python, program, work
         self.results, self.troubles = {}, []
+        self.pytests = set()  # running now
+        self.stopped = False
 
     def run(self, names):
         waiting = queue.SimpleQueue()
@@ -101,11 +103,17 @@ class Runner:
             waiting.put(chunk)
         with concurrent.futures.ThreadPoolExecutor(self.options.n) as pool:
             workers = [pool.submit(self._worker, waiting) for _ in range(self.options.n)]
-            for worker in workers:
-                worker.result()
+            try:
+                for worker in workers:
+                    worker.result()
+            except BaseException:
+                self.stopped = True
+                for process in list(self.pytests):
+                    os.killpg(process.pid, signal.SIGKILL)
+                raise
 
     def _worker(self, waiting):
-        while True:
+        while not self.stopped:
             try:
                 chunk = waiting.get_nowait()
             except queue.Empty:
@@ -119,6 +127,8 @@ class Runner:
             while left:
                 record = directory / f"record{attempt}.jsonl"
                 self._pytest(running, left, record, chunk.region)
+                if self.stopped:
+                    return
                 seen = self._read(record)
                 if not seen:
                     raise RuntimeError(f"pytest ran nothing; see {directory}")
@@ -146,6 +156,7 @@ class Runner:
         with record.with_suffix(".log").open("wb") as log:
             process = subprocess.Popen([self.python, "-m", "pytest", "-p", "recorder", "-p", "no:cacheprovider", "-rA", *groups.MODULES],
                                        cwd=self.suite, env=environment, stdout=log, stderr=log, start_new_session=True)
+            self.pytests.add(process)
             size, since = 0, time.monotonic()
             while process.poll() is None:
                 time.sleep(0.2)
@@ -155,6 +166,7 @@ class Runner:
                 elif time.monotonic() - since > STUCK * self.options.timeout:
                     os.killpg(process.pid, signal.SIGKILL)
                     process.wait()
+            self.pytests.discard(process)
 
     def _read(self, record):
         """Takes over the results in a record; returns the tests that have one."""
@@ -188,10 +200,12 @@ def about(python):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     options = arguments()
     suite, python = checkout(), interpreter()
     work = Path(tempfile.mkdtemp(prefix="s3tests-"))
-    names = {name: group for name, group in groups.tests(suite).items() if options.k in name or options.k == group}
+    words = options.k.split(",")
+    names = {name: group for name, group in groups.tests(suite).items() if any(word in name or word == group for word in words)}
     if not names:
         sys.exit(f"no test and no group is called {options.k}")
     # What is built meanwhile must not change what is tested.
