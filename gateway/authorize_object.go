@@ -79,12 +79,21 @@ func factsOf(acl []objects.Grant) iam.ACL {
 	if len(acl) == 0 {
 		return iam.ACL{}
 	}
-	facts := iam.ACL{Grants: make([]iam.Grant, 0, len(acl))}
-	for i := range acl {
-		g := shownGrant(&acl[i])
-		facts.Grants = append(facts.Grants, iam.Grant{
-			Type: iam.GranteeType(g.Type), ID: g.Grantee, Permission: iam.Permission(g.Permission),
-		})
+	permissions := [...]iam.Permission{
+		objects.PermissionRead: iam.PermissionRead, objects.PermissionWrite: iam.PermissionWrite,
+		objects.PermissionReadACP: iam.PermissionReadACP, objects.PermissionWriteACP: iam.PermissionWriteACP,
+		objects.PermissionFullControl: iam.PermissionFullControl,
 	}
-	return facts
+	grants := make([]iam.Grant, len(acl))
+	for i := range acl {
+		g := &grants[i]
+		g.ID, g.Type = acl[i].ID, iam.GranteeCanonicalUser
+		if acl[i].Type == objects.GranteeGroup {
+			g.Type = iam.GranteeGroup
+		}
+		if int(acl[i].Permission) < len(permissions) {
+			g.Permission = permissions[acl[i].Permission]
+		}
+	}
+	return iam.ACL{Grants: grants}
 }

@@ -22,7 +22,7 @@ func TestCreateBucket(t *testing.T) {
 		t.Errorf("%v", a.Header)
 	}
 	in, _ := lastAsked[objects.CreateBucketInput](s.objects)
-	want := objects.CreateBucketInput{Name: "new-bucket", Owner: fakeOwner(), Region: "us-east-1", Configs: map[objects.ConfigKind][]byte{}}
+	want := objects.CreateBucketInput{Name: "new-bucket", Owner: fakeOwner(), Region: "us-east-1", Configs: map[objects.ConfigKind][]byte{}, Most: 10_000}
 	if d := cmp.Diff(want, in); d != "" {
 		t.Error(d)
 	}

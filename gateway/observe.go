@@ -146,10 +146,17 @@ func (g *Gateway) level(x *exchange) slog.Level {
 		return slog.LevelError
 	case x.status >= http.StatusInternalServerError && code != s3.NotImplemented:
 		return slog.LevelWarn
-	case g.o.AccessLog:
+	case g.o.AccessLog, isDenial(x.err):
 		return slog.LevelInfo
 	}
 	return slog.LevelDebug
+}
+
+// isDenial reports whether a request was refused for want of permission, which
+// the log shows with the statement that decided.
+func isDenial(err error) bool {
+	_, ok := errors.AsType[*denial](err)
+	return ok
 }
 
 // randomID returns 16 characters as AWS's request ids are.
