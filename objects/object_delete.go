@@ -57,6 +57,9 @@ func (d *deletion) run(tx *metadata.Tx, b *metadata.Bucket) error {
 	if err := checkWrite(d.in.Precondition, victim); err != nil {
 		return err
 	}
+	if victim == nil && d.in.Precondition != nil {
+		return nil // the condition was of something: there is nothing to hide
+	}
 	if d.in.VersionID == "" && slot.bucket.Versioning != metadata.Unversioned {
 		return d.mark(slot)
 	}
