@@ -1,6 +1,7 @@
 package compat
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"testing"
@@ -51,6 +52,35 @@ func TestBucketLifeOfABucket(t *testing.T) {
 	wantError(t, err, 404, "NoSuchBucket")
 	_, err = c.CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{Bucket: &name, Key: aws.String("k")})
 	wantError(t, err, 404, "NoSuchBucket")
+}
+
+// TestBucketRegionIsNamed: by every answer of a bucket that is there, to those
+// too who may not ask.
+func TestBucketRegionIsNamed(t *testing.T) {
+	t.Parallel()
+	_, bucket := newBucket(t)
+	s := shared(t)
+	for name, tc := range map[string]struct {
+		r      rawRequest
+		status int
+		want   string
+	}{
+		"head":      {rawRequest{Method: "HEAD"}, 200, region},
+		"list":      {rawRequest{}, 200, region},
+		"list v2":   {rawRequest{Query: "list-type=2"}, 200, region},
+		"uploads":   {rawRequest{Query: "uploads="}, 200, region},
+		"nobody":    {rawRequest{Method: "HEAD", Anonymous: true}, 403, region},
+		"no policy": {rawRequest{Query: "policy="}, 404, region},
+		"object":    {rawRequest{Path: "/" + bucket + "/k"}, 404, ""},
+		"no bucket": {rawRequest{Method: "HEAD", Path: "/" + bucket + "-none"}, 404, ""},
+	} {
+		tc.r.Path = cmp.Or(tc.r.Path, "/"+bucket)
+		resp := s.raw(t, &tc.r)
+		resp.want(t, name, tc.status)
+		if got := resp.Header.Get("X-Amz-Bucket-Region"); got != tc.want {
+			t.Errorf("%s: x-amz-bucket-region %q, want %q", name, got, tc.want)
+		}
+	}
 }
 
 // TestBucketCreateAgain: AWS answers 200 to the owner in us-east-1 and 409

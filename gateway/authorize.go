@@ -94,11 +94,14 @@ func (g *Gateway) authorize(x *exchange) error {
 }
 
 // enter finds the bucket of the request and checks what the request's headers
-// say of it.
+// say of it. Whatever a bucket is asked, its answer names its region.
 func (g *Gateway) enter(x *exchange) error {
 	var err error
 	if x.place, err = g.locate(x, x.bucket); err != nil {
 		return err
+	}
+	if x.scope == ScopeBucket {
+		x.set(s3.HeaderBucketRegion, x.place.Region)
 	}
 	if err := g.checkOwner(x, s3.HeaderExpectedBucketOwner, &x.place); err != nil {
 		return err

@@ -8,11 +8,9 @@ import (
 
 // headBucket answers HeadBucket.
 func (g *Gateway) headBucket(x *exchange) error {
-	b, err := g.o.Objects.HeadBucket(x.r.Context(), x.bucket)
-	if err != nil {
+	if _, err := g.o.Objects.HeadBucket(x.r.Context(), x.bucket); err != nil {
 		return err
 	}
-	x.set(s3.HeaderBucketRegion, b.Region)
 	x.set(s3.HeaderContentType, "application/xml")
 	if x.param("read-stats") == "true" {
 		if err := g.showUsage(x); err != nil {
