@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 func accountVerbs() []verb {
 	one := []string{"ACCOUNT"}
 	return []verb{
-		{"account create", nil, []string{"name", "email", "id", "access-key", "secret-key", "no-key"}, createAccount},
+		{"account create", nil, []string{"name", "email", "id", "access-key", "secret-key", "secret-key-file", "no-key"}, createAccount},
 		{"account list", nil, nil, listAccounts},
 		{"account show", one, nil, showAccount},
 		{"account set", one, []string{"name", "email"}, setAccount},
@@ -24,8 +25,15 @@ func accountVerbs() []verb {
 
 func createAccount(ctx context.Context, c *admin.Client, in *verbInput) error {
 	ask := iam.NewAccount{ID: iam.AccountID(in.given["id"]), Name: in.given["name"], Email: in.given["email"]}
-	if in.optional("no-key") == nil {
-		ask.Key = &iam.NewKey{AccessKey: in.given["access-key"], Secret: in.given["secret-key"]}
+	secret, err := in.givenSecret()
+	if err != nil {
+		return err
+	}
+	switch {
+	case in.optional("no-key") == nil:
+		ask.Key = &iam.NewKey{AccessKey: in.given["access-key"], Secret: secret}
+	case in.given["access-key"] != "" || secret != "":
+		return fmt.Errorf("%w: --no-key contradicts the key that is given", errUsage)
 	}
 	out, err := c.CreateAccount(ctx, ask)
 	if err != nil {

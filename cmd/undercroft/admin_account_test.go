@@ -67,6 +67,7 @@ func TestAccountsFromTheCommandLine(t *testing.T) {
 		t.Errorf("root:\n%s", text)
 	}
 	i.refused(t, "has the e-mail address", nil, "account", "create", "--name", "x", "--email", "TESTER@ceph.com", "--data", data)
+	i.refused(t, "--no-key contradicts", nil, "account", "create", "--name", "x", "--no-key", "--access-key", "abcd", "--data", data)
 	i.refused(t, "no such account", nil, "account", "show", "111122223334", "--data", data)
 	i.refused(t, "needs ACCOUNT", nil, "account", "show", "--data", data)
 	i.refused(t, `"b" is not expected`, nil, "account", "show", "a", "b", "--data", data)
@@ -111,6 +112,13 @@ func TestUsersAndKeysFromTheCommandLine(t *testing.T) {
 	if k.User != "bob" || len(k.Secret) != 40 || k.Description != "laptop" {
 		t.Errorf("key %+v", k.AccessKey)
 	}
+	secret := filepath.Join(t.TempDir(), "secret")
+	place(t, secret, "secret-of-a-file\n")
+	if filed := parse[iam.KeyPair](t, i.administer(t, data, "key", "rotate", k.AccessKey.AccessKey, "--secret-key-file", secret, "--json")); filed.Secret != "secret-of-a-file" {
+		t.Errorf("rotated to the secret of a file: %q", filed.Secret)
+	}
+	i.refused(t, "no such file", nil, "key", "rotate", k.AccessKey.AccessKey, "--secret-key-file", secret+"x", "--data", data)
+	i.refused(t, "give one of", nil, "key", "rotate", k.AccessKey.AccessKey, "--secret-key-file", secret, "--secret-key", "12345678", "--data", data)
 	rotated := parse[iam.KeyPair](t, i.administer(t, data, "key", "rotate", k.AccessKey.AccessKey, "--json"))
 	if rotated.Secret == k.Secret || rotated.Rotated.IsZero() {
 		t.Errorf("rotated %+v", rotated.AccessKey)
@@ -214,7 +222,7 @@ func TestWrongMasterKeyStopsTheStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, _, stderr := runOnce(t, assemble, nil, "server", "--data="+root, "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--log-level=error")
-	if code != exitFailure || !strings.Contains(stderr, "wrong master key") {
+	if code != exitFailure || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "the master key is lost") {
 		t.Errorf("without the kept master key: %d %q", code, stderr)
 	}
 	if _, err := os.Stat(masterKeyFile().path(root)); !os.IsNotExist(err) {

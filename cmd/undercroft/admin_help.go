@@ -37,7 +37,8 @@ Access keys, of a user or, without --user, of the account's root
   key create ACCOUNT [--user USER] [--access-key KEY] [--secret-key SECRET]
           [--description TEXT]
       KEY has 3 to 128 letters, digits, _ or -; SECRET 8 to 128 characters. What is not
-      given is generated. The secret is shown now and never again.
+      given is generated. The secret is shown now and never again. --secret-key shows in
+      the list of processes; --secret-key-file FILE, wherever it is allowed, does not.
   key list ACCOUNT [--user USER]
   key rotate ACCESS-KEY [--secret-key SECRET]
       Give the key another secret; the old one stops working at once.

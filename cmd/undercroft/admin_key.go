@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/undercroft/undercroft/admin"
@@ -12,9 +15,9 @@ import (
 func keyVerbs() []verb {
 	one, owner := []string{"ACCESS-KEY"}, []string{"ACCOUNT"}
 	return []verb{
-		{"key create", owner, []string{"user", "access-key", "secret-key", "description"}, createKey},
+		{"key create", owner, []string{"user", "access-key", "secret-key", "secret-key-file", "description"}, createKey},
 		{"key list", owner, []string{"user"}, listKeys},
-		{"key rotate", one, []string{"secret-key"}, rotateKey},
+		{"key rotate", one, []string{"secret-key", "secret-key-file"}, rotateKey},
 		{"key disable", one, nil, switchKey(true)},
 		{"key enable", one, nil, switchKey(false)},
 		{"key delete", one, nil, deleteKey},
@@ -22,10 +25,31 @@ func keyVerbs() []verb {
 }
 
 func createKey(ctx context.Context, c *admin.Client, in *verbInput) error {
+	secret, err := in.givenSecret()
+	if err != nil {
+		return err
+	}
 	return in.secret(c.CreateKey(ctx, iam.NewKey{
 		Account: in.argument(0), User: in.given["user"],
-		AccessKey: in.given["access-key"], Secret: in.given["secret-key"], Description: in.given["description"],
+		AccessKey: in.given["access-key"], Secret: secret, Description: in.given["description"],
 	}))
+}
+
+// givenSecret is the secret key that the command line names, empty for a
+// generated one. That of a file does not show in the list of processes.
+func (in *verbInput) givenSecret() (string, error) {
+	file := in.optional("secret-key-file")
+	switch {
+	case file == nil:
+		return in.given["secret-key"], nil
+	case in.optional("secret-key") != nil:
+		return "", fmt.Errorf("%w: give one of --secret-key and --secret-key-file", errUsage)
+	}
+	text, err := os.ReadFile(*file)
+	if err != nil {
+		return "", fmt.Errorf("reading the secret key: %w", err)
+	}
+	return strings.TrimSpace(string(text)), nil
 }
 
 // secret shows a key pair: the one time that its secret is shown.
@@ -66,7 +90,11 @@ func listKeys(ctx context.Context, c *admin.Client, in *verbInput) error {
 }
 
 func rotateKey(ctx context.Context, c *admin.Client, in *verbInput) error {
-	return in.secret(c.RotateKey(ctx, in.argument(0), in.given["secret-key"]))
+	secret, err := in.givenSecret()
+	if err != nil {
+		return err
+	}
+	return in.secret(c.RotateKey(ctx, in.argument(0), secret))
 }
 
 func switchKey(disabled bool) func(context.Context, *admin.Client, *verbInput) error {

@@ -82,6 +82,14 @@ func readMasterKey(name string) (directory.MasterKey, error) {
 	return key, nil
 }
 
+// explain says of an error about the master key that there is none.
+func (m masterKey) explain(err error) error {
+	if m.origin == originGenerated && errors.Is(err, directory.ErrWrongMasterKey) {
+		return fmt.Errorf("the master key is lost: none is configured, and no data directory keeps it in %s: %w", masterKeyFile().path("DIR"), err)
+	}
+	return err
+}
+
 // keepMasterKey writes a master key durably into each directory that has none.
 func keepMasterKey(files vfs.FS, directories []string, m masterKey) error {
 	return masterKeyFile().keep(files, directories, keptMasterKey{masterKeyFormat, m.key.Text()})

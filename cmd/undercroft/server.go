@@ -147,7 +147,7 @@ func (s *server) open(ctx context.Context) (*system, rootCredentials, error) {
 		random:     rand.Reader,
 	})
 	if err != nil {
-		return nil, rootCredentials{}, fmt.Errorf("opening the store: %w", err)
+		return nil, rootCredentials{}, fmt.Errorf("opening the store: %w", master.explain(err))
 	}
 	if root, err = s.keep(ctx, sys, root, master); err != nil {
 		return nil, rootCredentials{}, errors.Join(err, sys.Close(context.WithoutCancel(ctx)))
