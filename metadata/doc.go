@@ -1,5 +1,5 @@
 // Package metadata is what the store knows of buckets, objects, uploads,
-// partitions and disks: the records, the key space they live in, and typed
+// accounts, partitions and disks: the records, the key space they live in, and typed
 // access to its rows inside transactions of [kv.Engine].
 //
 // # Promises
@@ -17,7 +17,7 @@
 // permissions of S3, and it never touches the bytes of objects other than
 // inline ones.
 //
-// Only objects, partition, steward, admin and cmd may import it.
+// Only objects, partition, steward, iam/directory and cmd may import it.
 //
 // # Keys
 //
