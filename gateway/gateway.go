@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/undercroft/undercroft/iam"
+	"github.com/undercroft/undercroft/internal/observability"
 	"github.com/undercroft/undercroft/objects"
 	"github.com/undercroft/undercroft/s3"
 	"github.com/undercroft/undercroft/sigv4"
@@ -142,7 +143,8 @@ func New(o Options) (*Gateway, error) {
 // ServeHTTP implements [http.Handler].
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	continueEmpty(w, r)
-	x := &exchange{gateway: g, w: w, r: r, started: g.o.Now(), requestID: g.o.NewRequestID()}
+	x := &exchange{gateway: g, w: w, started: g.o.Now(), requestID: g.o.NewRequestID()}
+	x.r = r.WithContext(observability.WithRequestID(r.Context(), x.requestID))
 	x.set(s3.HeaderRequestID, x.requestID)
 	x.set(s3.HeaderHostID, g.o.HostID)
 	x.set("Server", "Undercroft")

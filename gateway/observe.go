@@ -108,7 +108,7 @@ func (g *Gateway) log(x *exchange, took time.Duration) {
 		return
 	}
 	attrs := make([]slog.Attr, 0, 16)
-	attrs = append(attrs, slog.String("id", x.requestID), slog.String("method", x.r.Method))
+	attrs = append(attrs, slog.String("method", x.r.Method))
 	if x.op != nil {
 		attrs = append(attrs, slog.String("operation", x.op.Name))
 	}

@@ -19,6 +19,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"github.com/undercroft/undercroft/iam"
+	"github.com/undercroft/undercroft/internal/observability"
 	"github.com/undercroft/undercroft/s3"
 	"github.com/undercroft/undercroft/sigv4"
 )
@@ -67,7 +68,7 @@ func newServer(tb testing.TB, change ...func(*Options)) *server {
 			}
 			return cred.Secret, nil
 		}},
-		Logger: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Logger: observability.NewLogger(s.log, slog.LevelDebug, observability.Text),
 	}
 	for _, f := range change {
 		f(&o)
