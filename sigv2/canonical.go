@@ -31,6 +31,7 @@ type signable struct {
 	// presigned takes headers from the query where the request has none.
 	presigned bool
 	bucket    string // of a virtual host, else empty
+	slash     string // what is signed after the path
 }
 
 // stringToSign writes what is signed.
@@ -102,7 +103,7 @@ func (s *signable) appendResource(b []byte) []byte {
 	if s.bucket != "" {
 		b = append(append(b, '/'), s.bucket...)
 	}
-	b = append(b, rawPath(s.r)...)
+	b = append(append(b, rawPath(s.r)...), s.slash...)
 	var params []string
 	for name := range s.query {
 		if Signs(name) {
@@ -121,6 +122,12 @@ func (s *signable) appendResource(b []byte) []byte {
 		}
 	}
 	return b
+}
+
+// addressesBucket reports whether the path is a bucket's without a slash at its end.
+func (s *signable) addressesBucket() bool {
+	path := rawPath(s.r)
+	return s.bucket == "" && path != "/" && strings.LastIndexByte(path, '/') == 0
 }
 
 // rawPath returns the path as the client sent it.

@@ -124,6 +124,21 @@ func TestPresignedHeaders(t *testing.T) {
 	}
 }
 
+// A bucket is the same with and without the slash at its end, a key is not.
+func TestBucketSlash(t *testing.T) {
+	for path, wants := range map[string]bool{"/b": true, "/b?acl": true, "/b/": false, "/b/k": false, "/": false} {
+		name, query, _ := strings.Cut(path, "?")
+		text := "GET\n\n\n" + exampleDate + "\n" + name + "/"
+		if query != "" {
+			text += "?" + query
+		}
+		r := newRequest("GET", path, "h", "Date", exampleDate, "Authorization", "AWS "+exampleKey+":"+sign(text))
+		if _, _, err := verifier(at(t, exampleDate)).Verify(r, secret); (err == nil) != wants {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	now := at(t, exampleDate)
 	header := func(headers ...string) *http.Request {
