@@ -214,7 +214,7 @@ func TestBucketCorsActualRequests(t *testing.T) {
 		"no such key":     {rawRequest{Path: path + "-not"}, 404},
 		"anonymous":       {rawRequest{Anonymous: true}, 403},
 		"bad signature":   {rawRequest{SecretKey: "wrong"}, 403},
-		"not implemented": {rawRequest{Query: "torrent="}, 501},
+		"not implemented": {rawRequest{Path: "/" + bucket, Query: "session="}, 501},
 		"unknown":         {rawRequest{Path: "/" + bucket, Query: "nonsense="}, 501},
 		"bad argument":    {rawRequest{Path: "/" + bucket, Query: "list-type=3"}, 400},
 	} {

@@ -88,7 +88,7 @@ func TestObjectTaggingOnWrites(t *testing.T) {
 	wantTags(t, "large", objectTags(t, c, bucket, "large", ""), "size", "large")
 	for header, code := range map[string]string{
 		"k=1&k=2": "InvalidArgument", "a=b,c=d": "InvalidArgument", "a=%zz": "InvalidArgument", "aws:a=b": "InvalidTag",
-		"k=" + strings.Repeat("v", 257): "InvalidTag", "a*=1": "InvalidTag", "1&2&3&4&5&6&7&8&9&10&11": "BadRequest",
+		"k=" + strings.Repeat("v", 257): "InvalidTag", "a*=1": "InvalidTag", "1&2&3&4&5&6&7&8&9&10&11": "InvalidTag",
 	} {
 		wantError(t, tagged("refused", header, []byte("x")), 400, code)
 	}
@@ -166,7 +166,7 @@ func TestObjectTaggingRefuses(t *testing.T) {
 	for i := range 11 {
 		eleven = append(eleven, fmt.Sprint(i), "")
 	}
-	wantError(t, tagging(bucket, "k", eleven...), 400, "BadRequest")
+	wantError(t, tagging(bucket, "k", eleven...), 400, "InvalidTag")
 	wantError(t, tagging(bucket, "k", "k", "1", "k", "2"), 400, "InvalidTag")
 	wantError(t, tagging(bucket, "k", strings.Repeat("k", 129), ""), 400, "InvalidTag")
 	wantError(t, tagging(bucket, "k", "k", strings.Repeat("v", 257)), 400, "InvalidTag")

@@ -30,7 +30,7 @@ func TestObjectTagging(t *testing.T) {
 		}
 	}
 	s.expect(s3.MalformedXML, "PUT", "/bucket/key?tagging", "<Tagging/>")
-	s.expect(s3.BadRequest, "PUT", "/bucket/key?tagging", "<Tagging><TagSet>"+strings.Repeat("<Tag><Key>k</Key><Value/></Tag>", 11)+"</TagSet></Tagging>")
+	s.expect(s3.InvalidTag, "PUT", "/bucket/key?tagging", "<Tagging><TagSet>"+strings.Repeat("<Tag><Key>k</Key><Value/></Tag>", 11)+"</TagSet></Tagging>")
 	s.expect(s3.MissingRequestBodyError, "PUT", "/bucket/key?tagging", "")
 	if a := s.ok("DELETE", "/bucket/key?tagging&versionId=null", ""); a.StatusCode != http.StatusNoContent {
 		t.Errorf("DELETE: %d", a.StatusCode)

@@ -30,16 +30,17 @@ type Tag struct {
 // tagRules is what is asked of the tags of a bucket or of an object.
 type tagRules struct {
 	limit   int
+	code    Code // of too many
 	tooMany string
 	system  string // said of a key that is AWS's own
 }
 
 func objectTagRules() tagRules {
-	return tagRules{MaxObjectTags, "Object tags cannot be greater than 10", "Your TagKey cannot be prefixed with aws:"}
+	return tagRules{MaxObjectTags, InvalidTag, "Object tags cannot be greater than 10", "Your TagKey cannot be prefixed with aws:"}
 }
 
 func bucketTagRules() tagRules {
-	return tagRules{MaxBucketTags, "Bucket tag count cannot be greater than 50", "System tags cannot be added/updated by requester"}
+	return tagRules{MaxBucketTags, BadRequest, "Bucket tag count cannot be greater than 50", "System tags cannot be added/updated by requester"}
 }
 
 // DecodeObjectTagging decodes the body of PutObjectTagging, which is the field
@@ -132,7 +133,7 @@ func ParseTagging(header string) ([]Tag, error) {
 // check applies the rules, and sorts.
 func (r tagRules) check(tags []Tag) error {
 	if len(tags) > r.limit {
-		return NewError(BadRequest).WithMessage(r.tooMany)
+		return NewError(r.code).WithMessage(r.tooMany)
 	}
 	seen := make(map[string]bool, len(tags))
 	for i := range tags {
