@@ -235,3 +235,14 @@ func TestKeysOfPeopleAreReadable(t *testing.T) {
 		}
 	}
 }
+
+// An empty field decodes as one that is absent, so that records compare.
+func TestEmptyFieldsOfPeopleAreAbsent(t *testing.T) {
+	e := newRecord(8)
+	e.key(userPolicy, wireBytes)
+	e.b = append(e.b, 0)
+	u, err := decodeUser(e.b)
+	if err != nil || u.Policy != nil {
+		t.Errorf("a policy of no bytes: %v, %v", u.Policy, err)
+	}
+}

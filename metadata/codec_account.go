@@ -1,9 +1,5 @@
 package metadata
 
-import (
-	"bytes"
-)
-
 // Fields of an Account (rows I a).
 const (
 	accountCanonical = 1
@@ -112,7 +108,7 @@ func decodeUser(v []byte) (*User, error) {
 		case userFlags:
 			u.Disabled = d.uint(identityDisabled) != 0
 		case userPolicy:
-			u.Policy = bytes.Clone(d.bytes())
+			u.Policy = append([]byte(nil), d.bytes()...)
 		default:
 			d.unknown()
 		}
@@ -148,7 +144,7 @@ func decodeAccessKey(v []byte) (*AccessKey, error) {
 		case keyMasterKey:
 			k.MasterKey = d.fixed()
 		case keySealed:
-			k.Sealed = bytes.Clone(d.bytes())
+			k.Sealed = append([]byte(nil), d.bytes()...)
 		case keyCreated:
 			k.Created = d.time()
 		case keyFlags:
@@ -221,7 +217,7 @@ func decodeMasterKey(v []byte) (*MasterKey, error) {
 			d.unknown()
 			continue
 		}
-		k.Check = bytes.Clone(d.bytes())
+		k.Check = append([]byte(nil), d.bytes()...)
 	}
 	return k, d.finish("master key")
 }
