@@ -136,7 +136,7 @@ func TestAdministrationNeedsAToken(t *testing.T) {
 			t.Errorf("token %q: %v", token, err)
 		}
 	}
-	for _, request := range []string{"GET /-/accounts", "POST /-/accounts", "PATCH /-/accounts/x", "GET /-/keys?account=000000000001", "DELETE /-/keys/ROOTKEY", "POST /-/keys/ROOTKEY/rotate"} {
+	for _, request := range []string{"GET /-/accounts", "POST /-/accounts", "PATCH /-/accounts/x", "GET /-/keys?account=000000000001", "DELETE /-/keys/ROOTKEY", "POST /-/keys/ROOTKEY/rotate", "GET /-/debug/pprof/cmdline"} {
 		method, path, _ := strings.Cut(request, " ")
 		r, err := http.NewRequestWithContext(t.Context(), method, server.URL+path, strings.NewReader("{}"))
 		if err != nil {

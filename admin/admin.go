@@ -115,15 +115,16 @@ func NewHandler(o Options) http.Handler {
 	if o.Directory != nil {
 		h.handleDirectory(mux)
 	}
-	mux.Handle("GET "+pathPprof, http.StripPrefix("/-", profiles()))
+	mux.Handle("GET "+pathPprof, http.StripPrefix("/-", h.profiles()))
 	return addressed(http.NewCrossOriginProtection().Handler(mux))
 }
 
 // profiles serves net/http/pprof, whose own paths begin with /debug/pprof/.
-func profiles() http.Handler {
+// The command line may hold secrets.
+func (h *handler) profiles() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.Handle("/debug/pprof/cmdline", h.trusted(pprof.Cmdline))
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
