@@ -167,6 +167,9 @@ func (c *conditions) signature(name string) []string {
 	}
 	switch name {
 	case "signatureversion":
+		if auth.Legacy {
+			return one("AWS")
+		}
 		return one("AWS4-HMAC-SHA256")
 	case "signatureage":
 		if auth.Time.IsZero() {
@@ -174,12 +177,20 @@ func (c *conditions) signature(name string) []string {
 		}
 		return one(strconv.FormatInt(max(0, c.x.started.Sub(auth.Time).Milliseconds()), 10))
 	case "authtype":
-		if auth.Auth == sigv4.AuthQuery {
-			return one("REST-QUERY-STRING")
-		}
-		return one("REST-HEADER")
+		return one(authType(auth.Auth))
 	}
 	return nil
+}
+
+func authType(a sigv4.AuthType) string {
+	switch a {
+	case sigv4.AuthQuery:
+		return "REST-QUERY-STRING"
+	case sigv4.AuthForm:
+		return "POST"
+	case sigv4.AuthAnonymous, sigv4.AuthHeader:
+	}
+	return "REST-HEADER"
 }
 
 // tlsVersion is the version of TLS as policies write it: 1.3.

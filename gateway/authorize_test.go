@@ -220,6 +220,9 @@ func TestDeleteObjectsDecidesEachKey(t *testing.T) {
 	}
 	owner.fails(s3.NoSuchKey, "GET", "/bucket/open/key", "")
 	owner.ok("GET", "/bucket/shut/key", "")
+	if !strings.Contains(r.log.String(), `level=INFO msg="deletions denied"`) {
+		t.Error("the log does not say that keys were refused")
+	}
 }
 
 // TestCopiesNeedTheirSource: the source is decided with the version found.

@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -46,6 +48,7 @@ func (g *Gateway) deleteObjects(x *exchange) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	g.logDenials(ctx, x, outcomes)
 	res := deleteResult(outcomes, req)
 	return g.withDocument(x, res.AppendXML)
 }
@@ -97,6 +100,27 @@ func (g *Gateway) deleteFailed(ctx context.Context, x *exchange, o *s3.ObjectToD
 			slog.String("key", string(o.Key)), slog.String("error", err.Error()))
 	}
 	return e
+}
+
+// logDenials logs how many keys the caller was refused, and why the first of
+// them: a line for each would be a thousand.
+func (g *Gateway) logDenials(ctx context.Context, x *exchange, outcomes []deletion) {
+	var first *denial
+	count := 0
+	for i := range outcomes {
+		if outcomes[i].err == nil {
+			continue
+		}
+		if d, ok := errors.AsType[*denial](outcomes[i].err); ok {
+			count++
+			first = cmp.Or(first, d)
+		}
+	}
+	if count > 0 {
+		g.o.Logger.LogAttrs(ctx, slog.LevelInfo, "deletions denied",
+			slog.String("id", x.requestID), slog.String("bucket", string(x.bucket)),
+			slog.Int("keys", count), slog.String("first", first.reason))
+	}
 }
 
 // deleteResult lists the outcomes in the order of the request.
