@@ -71,6 +71,29 @@ func TestACLsGrantNothingElse(t *testing.T) {
 	}
 }
 
+// A grant of a kind that is not known reaches nobody.
+func TestUnknownGrantees(t *testing.T) {
+	root := RootIdentity()
+	for _, g := range []Grant{
+		{"", GroupAllUsers, PermissionRead},
+		{"AmazonCustomerByEmail", "root@example.com", PermissionRead},
+		{GranteeGroup, "http://acs.amazonaws.com/groups/global/Nobody", PermissionRead},
+		{GranteeGroup, string(root.CanonicalID), PermissionRead},
+		{GranteeCanonicalUser, GroupAllUsers, PermissionRead},
+		{GranteeCanonicalUser, "", PermissionRead},
+	} {
+		for _, who := range []*Identity{nil, {Root: true}, &root} {
+			d := Decide(&Request{
+				Who: who, Action: "s3:ListBucket", ARN: "arn:aws:s3:::bucket",
+				Bucket: &BucketFacts{Owner: "o", ACL: ACL{Grants: []Grant{g}}},
+			})
+			if d.Allowed {
+				t.Errorf("%+v: %s", g, d.Reason)
+			}
+		}
+	}
+}
+
 func TestPermissionNames(t *testing.T) {
 	for _, p := range []Permission{"READ", "WRITE", "READ_ACP", "WRITE_ACP", "FULL_CONTROL"} {
 		if !p.Valid() {
