@@ -22,10 +22,19 @@ func (x *exchange) attributes() (objects.Attributes, error) {
 		ContentEncoding:    withoutChunked(x.r.Header[s3.HeaderContentEncoding]),
 		ContentLanguage:    x.header(s3.HeaderContentLanguage),
 		Expires:            x.header(s3.HeaderExpires),
+		StorageClass:       x.storageClass(),
 	}
 	user, err := userMetadata(x.r.Header)
 	a.User = user
 	return a, err
+}
+
+// storageClass is the class that the request asks for, empty for STANDARD.
+func (x *exchange) storageClass() string {
+	if class := x.header(s3.HeaderStorageClass); class != string(s3.StorageStandard) {
+		return class
+	}
+	return ""
 }
 
 // withoutChunked returns a content encoding without aws-chunked, which tells

@@ -44,6 +44,8 @@ type Options struct {
 	PublicAccess bool
 	// MaxBuckets is how many buckets an owner may have; 0 is 10,000.
 	MaxBuckets int
+	// StorageClasses may be named besides STANDARD.
+	StorageClasses []string
 	// Domains are the parent domains of virtual-host style requests, such as
 	// s3.example.test for bucket.s3.example.test. Path style always works.
 	Domains []string
@@ -127,7 +129,7 @@ func New(o Options) (*Gateway, error) {
 		o:       o,
 		router:  newRouter(o.Domains, newTable(ops)),
 		metrics: m,
-		headers: headerRules(),
+		headers: headerRules(o.StorageClasses),
 	}
 	g.steps = []func(*exchange) error{
 		g.admit,

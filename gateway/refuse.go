@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/undercroft/undercroft/checksum"
@@ -14,9 +15,9 @@ type headerRule func(name, value string) error
 // headerRules lists the headers that are not, or not wholly, implemented.
 // A header that is absent here is enforced elsewhere, or has no effect at AWS
 // on what is stored or answered.
-func headerRules() map[string]headerRule {
+func headerRules(classes []string) map[string]headerRule {
 	return map[string]headerRule{
-		s3.HeaderStorageClass:                    checkStorageClass,
+		s3.HeaderStorageClass:                    oneOfClasses(classes),
 		s3.HeaderTaggingDirective:                checkDirective,
 		s3.HeaderMetadataDirective:               checkDirective,
 		"X-Amz-Object-Annotation-Directive":      refuseHeader,
@@ -88,11 +89,14 @@ func refuseUnless(harmless string) headerRule {
 	}
 }
 
-func checkStorageClass(_, value string) error {
-	if s3.StorageClass(value) == s3.StorageStandard {
-		return nil
+// oneOfClasses refuses storage classes that nobody configured.
+func oneOfClasses(classes []string) headerRule {
+	return func(_, value string) error {
+		if value == string(s3.StorageStandard) || slices.Contains(classes, value) {
+			return nil
+		}
+		return s3.NewError(s3.InvalidStorageClass).With("StorageClassRequested", value)
 	}
-	return s3.NewError(s3.InvalidStorageClass).With("StorageClassRequested", value)
 }
 
 func checkDirective(name, value string) error {

@@ -150,6 +150,7 @@ func (c *copying) readSource(tx *metadata.Tx) error {
 	if c.in.Replace {
 		c.row.Attributes = c.in.Attributes
 	}
+	c.row.Attributes.StorageClass = c.in.StorageClass
 	c.row.Tags, c.row.ACL = from.Tags, c.in.ACL
 	if c.in.ReplaceTags {
 		c.row.Tags = c.in.Tags

@@ -287,6 +287,7 @@ type CopyObjectInput struct {
 	Owner        s3.OwnerID
 	Replace      bool               // take Attributes in place of the source's
 	Attributes   Attributes         // where Replace
+	StorageClass string             // never the source's; empty for STANDARD
 	ReplaceTags  bool               // take Tags in place of the source's
 	Tags         []Pair             // where ReplaceTags
 	ACL          []Grant            // never the source's

@@ -145,6 +145,7 @@ func assembleGateway(cfg config.Config, p parts, store *single.System, who *dire
 		ObjectOwnership: s3.ObjectOwnership(cfg.NewBuckets.ObjectOwnership),
 		PublicAccess:    cfg.NewBuckets.PublicAccessBlock == config.Off,
 		MaxBuckets:      cfg.NewBuckets.Most,
+		StorageClasses:  cfg.StorageClasses,
 		Keyring:         who, Accounts: who, Now: p.now, Region: cfg.Region, Domains: cfg.Domains,
 		HostID: p.requestIDs.HostID(), NewRequestID: p.requestIDs.NewID,
 		Logger: p.logger, AccessLog: cfg.AccessLog, Metrics: p.registry,

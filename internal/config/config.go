@@ -103,6 +103,8 @@ type Config struct {
 	Data []string
 	// Region is the one region that signatures must name.
 	Region string
+	// StorageClasses may be named besides STANDARD.
+	StorageClasses []string
 	// Domains are the lowercase names under which a bucket is a host name.
 	Domains []string
 

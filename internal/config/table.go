@@ -56,6 +56,10 @@ func storageOptions(c *Config) []option {
 			"inline-limit", g, "SIZE", "8KiB", "Objects up to this size are kept with their metadata; at most 64KiB, 0 for none.",
 			&sizeValue{&c.InlineLimit, 0, 64 * KiB},
 		},
+		{
+			"storage-class", g, "CLASS", "", "A storage class that may be named besides STANDARD, and is kept like it; repeat it for several.",
+			&classes{&c.StorageClasses},
+		},
 	}
 }
 

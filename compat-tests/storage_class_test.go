@@ -1,0 +1,73 @@
+package compat
+
+import (
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+)
+
+// TestStorageClass: configured classes are kept and shown; a copy has the class
+// that it is asked for, and never that of its source.
+func TestStorageClass(t *testing.T) {
+	t.Parallel()
+	srv := startServer(t, "--storage-class", "COLD", "--storage-class", "FROZEN")
+	c, bucket := srv.bucket(t)
+	shown := func(key string, want types.StorageClass) {
+		t.Helper()
+		head, err := c.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &bucket, Key: &key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if head.StorageClass != want {
+			t.Errorf("HEAD %s: class %q, want %q", key, head.StorageClass, want)
+		}
+	}
+	_, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: aws.String("cold"), StorageClass: "COLD"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown("cold", "COLD")
+	put(t, c, bucket, "plain", nil)
+	shown("plain", "")
+	u := beginUpload(t, c, bucket, "multi", func(in *s3.CreateMultipartUploadInput) { in.StorageClass = "FROZEN" })
+	u.part(1, []byte("x"))
+	if _, err := u.tryComplete(u.done); err != nil {
+		t.Fatal(err)
+	}
+	shown("multi", "FROZEN")
+
+	source := aws.String(bucket + "/cold")
+	for key, class := range map[string]types.StorageClass{"copy": "", "frozen copy": "FROZEN"} {
+		in := &s3.CopyObjectInput{Bucket: &bucket, Key: &key, CopySource: source, StorageClass: class}
+		if _, err := c.CopyObject(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+		shown(key, class)
+	}
+	onto := &s3.CopyObjectInput{Bucket: &bucket, Key: aws.String("cold"), CopySource: source}
+	_, err = c.CopyObject(t.Context(), onto)
+	wantError(t, err, 400, "InvalidRequest")
+	onto.StorageClass = types.StorageClassStandard
+	if _, err = c.CopyObject(t.Context(), onto); err != nil {
+		t.Fatal(err)
+	}
+	shown("cold", "")
+
+	list, err := c.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: &bucket})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]types.ObjectStorageClass{"cold": "STANDARD", "copy": "STANDARD", "frozen copy": "FROZEN", "multi": "FROZEN", "plain": "STANDARD"}
+	if len(list.Contents) != len(want) {
+		t.Errorf("%d objects are listed, want %d", len(list.Contents), len(want))
+	}
+	for _, o := range list.Contents {
+		if o.StorageClass != want[*o.Key] {
+			t.Errorf("listed %s: class %q, want %q", *o.Key, o.StorageClass, want[*o.Key])
+		}
+	}
+	_, err = c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: aws.String("k"), StorageClass: "GLACIER"})
+	wantError(t, err, 400, "InvalidStorageClass")
+}
