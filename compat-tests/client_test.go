@@ -71,7 +71,7 @@ func newBucket(t *testing.T) (*s3.Client, string) {
 	return shared(t).bucket(t)
 }
 
-// removeBucket aborts uploads, deletes objects one by one and then the bucket.
+// removeBucket aborts uploads, deletes versions one by one and then the bucket.
 func removeBucket(ctx context.Context, c *s3.Client, bucket string) error {
 	uploads := s3.NewListMultipartUploadsPaginator(c, &s3.ListMultipartUploadsInput{Bucket: &bucket})
 	for uploads.HasMorePages() {
@@ -86,16 +86,20 @@ func removeBucket(ctx context.Context, c *s3.Client, bucket string) error {
 			}
 		}
 	}
-	keys, err := listKeys(ctx, c, bucket)
-	if err != nil {
-		return err
-	}
-	for _, key := range keys {
-		if _, err := c.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &bucket, Key: &key}); err != nil {
+	versions := s3.NewListObjectVersionsPaginator(c, &s3.ListObjectVersionsInput{Bucket: &bucket})
+	for versions.HasMorePages() {
+		page, err := versions.NextPage(ctx)
+		if err != nil {
 			return err
 		}
+		for _, id := range identifiersOf(page) {
+			_, err := c.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &bucket, Key: id.Key, VersionId: id.VersionId})
+			if err != nil {
+				return err
+			}
+		}
 	}
-	_, err = c.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: &bucket})
+	_, err := c.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: &bucket})
 	return err
 }
 
