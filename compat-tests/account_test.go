@@ -256,6 +256,14 @@ func TestAccountAddressIsGivenOnce(t *testing.T) {
 	}
 }
 
+// refusedBody is what a refused client is told.
+func refusedBody(t *testing.T, s *server, k *keyPair) string {
+	t.Helper()
+	answer := s.raw(t, &rawRequest{Path: "/", AccessKey: k.AccessKey, SecretKey: k.SecretKey})
+	answer.want(t, "a key that is refused", 403, "InvalidAccessKeyId")
+	return string(answer.Body)
+}
+
 // Accounts and keys that were acknowledged survive the death of the process, and
 // so does the master key that opens them.
 func TestAccountSurvivesAKill(t *testing.T) {
@@ -273,7 +281,7 @@ func TestAccountSurvivesAKill(t *testing.T) {
 	mustAdminister[map[string]any](t, s, "account", "disable", off.ID)
 	s.kill()
 
-	s = startServerOn(t, dirs)
+	s = startServerOn(t, dirs, "--access-log")
 	c = s.as(a.Key)
 	wantBytes(t, "the object after a kill", get(t, c, bucket, "k"), []byte("kept"))
 	if got := mustAdminister[account](t, s, "account", "show", "SURVIVOR@example.com"); got.ID != a.ID || got.CanonicalID != a.CanonicalID {
@@ -281,6 +289,18 @@ func TestAccountSurvivesAKill(t *testing.T) {
 	}
 	_, err := s.as(off.Key).ListBuckets(t.Context(), &s3.ListBucketsInput{})
 	wantError(t, err, 403, "InvalidAccessKeyId")
+	// The client is told no more; the operator is.
+	reason := "the account " + off.ID + " of access key " + off.Key.AccessKey + " is disabled"
+	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
+	defer cancel()
+	if err := s.poll(ctx, func() error {
+		if !strings.Contains(s.log.String(), reason) {
+			return errors.New("the log does not say why the key is refused")
+		}
+		return nil
+	}); err != nil || strings.Contains(refusedBody(t, s, off.Key), "disabled") {
+		t.Errorf("a disabled account: %v", err)
+	}
 	if out, err := s.administer(t, "check"); err != nil || !strings.Contains(out, "3 accounts") {
 		t.Errorf("check: %v\n%s", err, out)
 	}
