@@ -41,7 +41,7 @@ func (x *exchange) listVersionsInput() (in objects.ListVersionsInput, encoding s
 	if encoding, err = s3.ParseEncodingType(x.param("encoding-type")); err != nil {
 		return in, "", err
 	}
-	in.Max, err = x.count("max-keys", s3.MaxListKeys)
+	in.Max, err = x.count("max-keys")
 	return in, encoding, err
 }
 

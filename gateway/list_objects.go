@@ -43,7 +43,7 @@ func (x *exchange) listInput() (objects.ListObjectsInput, s3.EncodingType, error
 		// Ceph's parameter lets a listing come in any order, which ours does.
 		return in, "", s3.InvalidArg("allow-unordered", unordered, "An unordered listing has no delimiter")
 	}
-	in.Max, err = x.count("max-keys", s3.MaxListKeys)
+	in.Max, err = x.count("max-keys")
 	return in, encoding, err
 }
 

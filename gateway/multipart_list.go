@@ -12,7 +12,7 @@ func (g *Gateway) listParts(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	if in.Max, err = x.count("max-parts", s3.MaxListKeys); err != nil {
+	if in.Max, err = x.count("max-parts"); err != nil {
 		return err
 	}
 	if in.After, err = x.marker("part-number-marker"); err != nil {
@@ -55,7 +55,7 @@ func (g *Gateway) listMultipartUploads(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	if in.Max, err = x.count("max-uploads", s3.MaxListKeys); err != nil {
+	if in.Max, err = x.count("max-uploads"); err != nil {
 		return err
 	}
 	out, err := g.o.Objects.ListMultipartUploads(x.r.Context(), in)

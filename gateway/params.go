@@ -21,15 +21,15 @@ func parseInt(name, value string) (int64, error) {
 	return n, nil
 }
 
-// count returns a query parameter that bounds a page: at most limit, and limit
+// count returns a query parameter that bounds a page: at most 1000, and that
 // when it is absent.
-func (x *exchange) count(name string, limit int) (int, error) {
+func (x *exchange) count(name string) (int, error) {
 	value := x.param(name)
 	if value == "" {
-		return limit, nil
+		return s3.MaxListKeys, nil
 	}
 	n, err := parseInt(name, value)
-	return int(min(n, int64(limit))), err
+	return int(min(n, s3.MaxListKeys)), err
 }
 
 // marker returns a query parameter that is a number after which a page starts.
