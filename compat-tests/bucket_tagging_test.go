@@ -102,3 +102,30 @@ func TestBucketTaggingRefuses(t *testing.T) {
 	_, err = c.DeleteBucketTagging(t.Context(), &s3.DeleteBucketTaggingInput{Bucket: &missing})
 	wantError(t, err, 404, "NoSuchBucket")
 }
+
+// TestBucketTaggingFromTheBeginning: a bucket may be made with its tags.
+func TestBucketTaggingFromTheBeginning(t *testing.T) {
+	t.Parallel()
+	c := shared(t).client()
+	bucket := "tagged-" + randomHex(6)
+	create := func(pairs ...string) error {
+		_, err := c.CreateBucket(t.Context(), &s3.CreateBucketInput{
+			Bucket: &bucket, CreateBucketConfiguration: &types.CreateBucketConfiguration{Tags: tagSet(pairs...).TagSet},
+		})
+		return err
+	}
+	wantError(t, create("aws:k", "v"), 400, "InvalidTag")
+	_, err := c.HeadBucket(t.Context(), &s3.HeadBucketInput{Bucket: &bucket})
+	wantError(t, err, 404, "NotFound")
+	if err := create("k", "v", "b", ""); err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.GetBucketTagging(t.Context(), &s3.GetBucketTaggingInput{Bucket: &bucket})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantTags(t, "new bucket", out.TagSet, "b", "", "k", "v")
+	if _, err := c.DeleteBucket(t.Context(), &s3.DeleteBucketInput{Bucket: &bucket}); err != nil {
+		t.Error(err)
+	}
+}

@@ -13,7 +13,8 @@ const legacyRegion = "us-east-1"
 
 // createBucket answers CreateBucket.
 func (g *Gateway) createBucket(x *exchange) error {
-	if err := g.checkLocation(x); err != nil {
+	wanted, err := g.readLocation(x)
+	if err != nil {
 		return err
 	}
 	if err := x.allow(&question{action: x.op.Action, bucket: x.bucket}); err != nil {
@@ -26,6 +27,12 @@ func (g *Gateway) createBucket(x *exchange) error {
 	configs, err := g.newBucketConfigs(x, &asked)
 	if err != nil {
 		return err
+	}
+	if len(wanted.Tags) > 0 {
+		if err := x.allow(&question{action: "s3:TagResource", bucket: x.bucket}); err != nil {
+			return err
+		}
+		configs[objects.ConfigTagging] = s3.AppendTagging(nil, wanted.Tags)
 	}
 	b, err := g.o.Objects.CreateBucket(x.r.Context(), objects.CreateBucketInput{
 		Name: x.bucket, Owner: x.ownerID(), Region: g.o.Region, Configs: configs, Most: g.o.MaxBuckets,
@@ -104,25 +111,25 @@ func (g *Gateway) createAgain(x *exchange, asked *askedACL) error {
 	return g.o.Objects.DeleteBucketConfig(x.r.Context(), x.bucket, objects.ConfigACL)
 }
 
-// checkLocation reads the body, which may be absent, and accepts the region
+// readLocation reads the body, which may be absent, and accepts the region
 // that we are in.
-func (g *Gateway) checkLocation(x *exchange) error {
+func (g *Gateway) readLocation(x *exchange) (c s3.CreateBucketConfiguration, err error) {
 	if x.auth.Length == 0 {
-		return nil
+		return c, nil
 	}
 	body, _, err := x.readDocument(s3.MaxConfigBody)
 	if err != nil || len(body) == 0 {
-		return err
+		return c, err
 	}
-	c, err := s3.DecodeCreateBucket(body)
+	c, err = s3.DecodeCreateBucket(body)
 	x.region = c.LocationConstraint
 	switch {
 	case err != nil:
-		return err
+		return c, err
 	case c.Unsupported != "":
-		return s3.NewError(s3.NotImplemented).With("Element", c.Unsupported)
+		return c, s3.NewError(s3.NotImplemented).With("Element", c.Unsupported)
 	case c.LocationConstraint != "" && c.LocationConstraint != g.o.Region:
-		return s3.NewError(s3.InvalidLocationConstraint).With("LocationConstraint", c.LocationConstraint)
+		return c, s3.NewError(s3.InvalidLocationConstraint).With("LocationConstraint", c.LocationConstraint)
 	}
-	return nil
+	return c, nil
 }

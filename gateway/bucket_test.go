@@ -34,7 +34,13 @@ func TestCreateBucket(t *testing.T) {
 	s.objects.fail = nil
 	s.ok("PUT", "/new-bucket", "<CreateBucketConfiguration><LocationConstraint>us-east-1</LocationConstraint></CreateBucketConfiguration>")
 	s.expect(s3.InvalidLocationConstraint, "PUT", "/new-bucket", "<CreateBucketConfiguration><LocationConstraint>mars</LocationConstraint></CreateBucketConfiguration>")
-	s.expect(s3.NotImplemented, "PUT", "/new-bucket", "<CreateBucketConfiguration><Tags/></CreateBucketConfiguration>")
+	s.expect(s3.NotImplemented, "PUT", "/new-bucket", "<CreateBucketConfiguration><Location/></CreateBucketConfiguration>")
+	s.expect(s3.InvalidTag, "PUT", "/new-bucket", "<CreateBucketConfiguration><Tags><Tag><Key>aws:a</Key><Value/></Tag></Tags></CreateBucketConfiguration>")
+	s.ok("PUT", "/new-bucket", "<CreateBucketConfiguration><Tags><Tag><Key>a</Key><Value>b</Value></Tag></Tags></CreateBucketConfiguration>")
+	in, _ = lastAsked[objects.CreateBucketInput](s.objects)
+	if got := string(in.Configs[objects.ConfigTagging]); !strings.Contains(got, "<Tag><Key>a</Key><Value>b</Value></Tag>") {
+		t.Errorf("tags %q", got)
+	}
 	s.expect(s3.MalformedXML, "PUT", "/new-bucket", "<Other/>")
 	s.expect(s3.MaxMessageLengthExceeded, "PUT", "/new-bucket", strings.Repeat(" ", s3.MaxConfigBody+1))
 	s.expect(s3.InvalidBucketName, "PUT", "/New_Bucket", "")

@@ -9,26 +9,38 @@ import (
 type CreateBucketConfiguration struct {
 	// LocationConstraint is the region; empty for us-east-1.
 	LocationConstraint string
+	// Tags are those that the bucket has from its beginning, sorted by key.
+	Tags []Tag
 	// Unsupported names an element that AWS knows and that is not built here,
-	// such as Tags; empty when there is none.
+	// such as Location; empty when there is none.
 	Unsupported string
 }
 
 // DecodeCreateBucket decodes the body of CreateBucket.
 func DecodeCreateBucket(body []byte) (CreateBucketConfiguration, error) {
 	var c CreateBucketConfiguration
+	var tagged bool
 	err := decodeDocument(body, "CreateBucketConfiguration", func(x *xmlReader) error {
 		return x.children(func(name string) error {
 			switch name {
 			case "LocationConstraint":
 				return x.into(&c.LocationConstraint)
-			case "Bucket", "Location", "Tags":
+			case "Tags":
+				if tagged {
+					return malformed("element occurs twice")
+				}
+				tagged = true
+				return x.tags(&c.Tags)
+			case "Bucket", "Location":
 				c.Unsupported = name
 				return x.skip()
 			}
 			return unknownElement(name)
 		})
 	})
+	if err == nil {
+		err = bucketTagRules().check(c.Tags)
+	}
 	return c, err
 }
 

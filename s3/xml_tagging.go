@@ -64,14 +64,7 @@ func decodeTagging(body []byte, rules tagRules) ([]Tag, error) {
 				return unknownElement(name)
 			}
 			sets++
-			return x.children(func(name string) error {
-				if name != "Tag" {
-					return unknownElement(name)
-				}
-				tag, err := x.tag()
-				tags = append(tags, tag)
-				return err
-			})
+			return x.tags(&tags)
 		})
 	})
 	switch {
@@ -81,6 +74,18 @@ func decodeTagging(body []byte, rules tagRules) ([]Tag, error) {
 		return nil, malformed("no tag set")
 	}
 	return tags, rules.check(tags)
+}
+
+// tags appends the tags inside the current element.
+func (x *xmlReader) tags(dst *[]Tag) error {
+	return x.children(func(name string) error {
+		if name != "Tag" {
+			return unknownElement(name)
+		}
+		tag, err := x.tag()
+		*dst = append(*dst, tag)
+		return err
+	})
 }
 
 func (x *xmlReader) tag() (Tag, error) {

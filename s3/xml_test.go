@@ -117,9 +117,23 @@ func TestDecodeCreateBucket(t *testing.T) {
 	if err != nil || got.LocationConstraint != "eu-west-3" || got.Unsupported != "" {
 		t.Errorf("%+v, %v", got, err)
 	}
-	got, err = s3.DecodeCreateBucket([]byte(`<CreateBucketConfiguration><Tags><Tag><Key>k</Key></Tag></Tags></CreateBucketConfiguration>`))
-	if err != nil || got.Unsupported != "Tags" {
+	got, err = s3.DecodeCreateBucket([]byte(`<CreateBucketConfiguration><Tags><Tag><Key>k</Key><Value>v</Value></Tag><Tag><Key>a</Key><Value/></Tag></Tags></CreateBucketConfiguration>`))
+	if err != nil || !cmp.Equal(got.Tags, []s3.Tag{{Key: "a"}, {Key: "k", Value: "v"}}) {
 		t.Errorf("%+v, %v", got, err)
+	}
+	got, err = s3.DecodeCreateBucket([]byte(`<CreateBucketConfiguration><Location><Type>LocalZone</Type></Location></CreateBucketConfiguration>`))
+	if err != nil || got.Unsupported != "Location" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for tags, want := range map[string]s3.Code{
+		"<Tags><Tag><Key>k</Key></Tag></Tags>":                                       s3.MalformedXML,
+		"<Tags/><Tags/>":                                                             s3.MalformedXML,
+		"<Tags><Tag><Key>aws:k</Key><Value>v</Value></Tag></Tags>":                   s3.InvalidTag,
+		"<Tags>" + strings.Repeat("<Tag><Key>k</Key><Value/></Tag>", 51) + "</Tags>": s3.BadRequest,
+	} {
+		if _, err := s3.DecodeCreateBucket([]byte("<CreateBucketConfiguration>" + tags + "</CreateBucketConfiguration>")); s3.CodeOf(err) != want {
+			t.Errorf("%s: %v", tags, err)
+		}
 	}
 }
 
@@ -143,7 +157,9 @@ func FuzzDecode(f *testing.F) {
 				t.Fatalf("part %d", p.Number)
 			}
 		}
-		if _, err := s3.DecodeCreateBucket(body); err != nil && s3.CodeOf(err) != s3.MalformedXML {
+		switch _, err := s3.DecodeCreateBucket(body); s3.CodeOf(err) {
+		case "", s3.MalformedXML, s3.InvalidTag, s3.BadRequest:
+		default:
 			t.Fatal(err)
 		}
 	})
