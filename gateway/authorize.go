@@ -127,6 +127,8 @@ type question struct {
 	object *objects.Object
 	// uploader is who began the multipart upload that is asked about.
 	uploader s3.OwnerID
+	// match is the entity tag that an entry of DeleteObjects asks for.
+	match string
 	// listed says that the key is asked for as a listing would show it.
 	listed bool
 }

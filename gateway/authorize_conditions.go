@@ -90,7 +90,12 @@ func (c *conditions) s3(name string) []string {
 		return optional(c.x.region)
 	case "objectcreationoperation":
 		return c.creates()
-	case "if-match", "if-none-match":
+	case "if-match":
+		if c.q.match != "" {
+			return one(c.q.match)
+		}
+		return c.header(name)
+	case "if-none-match":
 		return c.header(name)
 	case "requestobjecttagkeys":
 		return tagKeys(c.x.requestTags())

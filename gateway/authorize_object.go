@@ -37,7 +37,7 @@ func (g *Gateway) allowUpload(x *exchange, q *question) error {
 		return err // who may not ask is not told that there is no upload
 	}
 	asked := *q
-	asked.uploader = parts.Upload.Owner
+	asked.uploader = parts.Upload.Initiator
 	return x.allow(&asked)
 }
 
@@ -72,6 +72,24 @@ func (x *exchange) copiesTags() bool {
 // alsoAllow asks about a further action on what the request is about.
 func (x *exchange) alsoAllow(action string) error {
 	return check(x.decide(&question{action: action, place: &x.place, bucket: x.bucket, key: x.key}))
+}
+
+// comparing asks the question, of reading, about what the condition of a write
+// compares with, since its outcome tells of that.
+func (x *exchange) comparing(q *question, pre objects.WritePrecondition) objects.WritePrecondition {
+	if pre == nil {
+		return nil
+	}
+	return func(current *objects.Object) error {
+		if current != nil && !current.DeleteMarker {
+			asked := *q
+			asked.object = current
+			if err := check(x.decide(&asked)); err != nil {
+				return err
+			}
+		}
+		return pre(current)
+	}
 }
 
 // factsOf converts an object's access control list to what is decided on.

@@ -247,6 +247,45 @@ func TestCopiesNeedTheirSource(t *testing.T) {
 	}
 }
 
+// TestConditionsOfWritesTellOfWhatIsThere: they need the permission to read it.
+func TestConditionsOfWritesTellOfWhatIsThere(t *testing.T) {
+	r := newRealm(t)
+	owner, writer := r.newAccount("owner"), r.newAccount("writer")
+	owner.ok("PUT", "/bucket", "")
+	tag := owner.ok("PUT", "/bucket/key", "body").Header.Get("ETag")
+	owner.ok("PUT", "/bucket?policy", policy(`{"Effect":"Allow","Principal":"*","Action":["s3:PutObject","s3:DeleteObject"],"Resource":"arn:aws:s3:::bucket/*"}`))
+	body := "<Delete><Object><Key>key</Key><ETag>" + tag + "</ETag></Object></Delete>"
+	for _, guess := range []string{tag, `"guess"`} {
+		writer.denied("PUT", "/bucket/key", "new", "If-Match", guess)
+		writer.denied("DELETE", "/bucket/key", "", "If-Match", guess)
+	}
+	if a := writer.ok("POST", "/bucket?delete", body, "Content-MD5", md5Of(body)); !strings.Contains(a.body, "<Code>AccessDenied</Code>") {
+		t.Error(a.body)
+	}
+	writer.fails(s3.PreconditionFailed, "PUT", "/bucket/key", "new", "If-None-Match", "*")
+	owner.ok("PUT", "/bucket?policy", policy(`{"Effect":"Allow","Principal":"*","Action":["s3:PutObject","s3:DeleteObject","s3:GetObject"],"Resource":"arn:aws:s3:::bucket/*"}`))
+	writer.fails(s3.PreconditionFailed, "PUT", "/bucket/key", "new", "If-Match", `"guess"`)
+	if a := writer.ok("POST", "/bucket?delete", body, "Content-MD5", md5Of(body)); !strings.Contains(a.body, "<Deleted><Key>key</Key>") {
+		t.Error(a.body)
+	}
+}
+
+// TestInitiatorsOfUploads: who began an upload is not who owns it, where the
+// bucket's owner owns everything.
+func TestInitiatorsOfUploads(t *testing.T) {
+	r := newRealm(t)
+	owner, writer := r.newAccount("owner"), r.newAccount("writer")
+	owner.ok("PUT", "/bucket", "", "x-amz-object-ownership", "BucketOwnerEnforced")
+	owner.ok("PUT", "/bucket?policy", allow("s3:PutObject", "bucket/*"))
+	upload := uploadIn(t, writer.ok("POST", "/bucket/key?uploads", "").body)
+	for _, a := range []*answer{owner.ok("GET", "/bucket?uploads", ""), writer.ok("GET", "/bucket/key?uploadId="+upload, "")} {
+		if !strings.Contains(a.body, "<Initiator><ID>"+writer.id()) || !strings.Contains(a.body, "<Owner><ID>"+owner.id()) {
+			t.Error(a.body)
+		}
+	}
+	writer.ok("DELETE", "/bucket/key?uploadId="+upload, "")
+}
+
 func TestUploadsOfOthers(t *testing.T) {
 	r := newRealm(t)
 	owner, writer, other := r.root(), r.newAccount("writer"), r.newAccount("other")

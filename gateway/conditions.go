@@ -61,7 +61,7 @@ func (x *exchange) writePrecondition() (objects.WritePrecondition, error) {
 	}
 	c := s3.Conditions{IfMatch: match, IfNoneMatch: none}
 	key := x.key
-	return func(current *objects.Object) error {
+	pre := func(current *objects.Object) error {
 		switch {
 		case current != nil:
 			err := c.CheckRead(current.ETag, current.Modified)
@@ -73,7 +73,11 @@ func (x *exchange) writePrecondition() (objects.WritePrecondition, error) {
 			return s3.NewError(s3.NoSuchKey).With("Key", string(key))
 		}
 		return nil
-	}, nil
+	}
+	if match+none == "*" {
+		return pre, nil // it compares with nothing
+	}
+	return x.comparing(&question{action: "s3:GetObject", place: &x.place, bucket: x.bucket, key: x.key}, pre), nil
 }
 
 // refuseConditions refuses the headers of conditions that the operation does

@@ -19,7 +19,7 @@ func (g *Gateway) createMultipartUpload(x *exchange) error {
 		return err
 	}
 	in := objects.CreateUploadInput{
-		Bucket: x.bucket, Key: x.key, Owner: own.owner, ACL: own.acl, Attributes: attributes,
+		Bucket: x.bucket, Key: x.key, Owner: own.owner, Initiator: x.writer(), ACL: own.acl, Attributes: attributes,
 	}
 	if in.Tags, err = x.headerTags(); err != nil {
 		return err

@@ -25,7 +25,7 @@ func (g *Gateway) listParts(x *exchange) error {
 	up := &out.Upload
 	res := s3.ListPartsResult{
 		Bucket: x.bucket, Key: x.key, Upload: in.Upload,
-		Initiator: x.owner(up.Owner), Owner: x.owner(up.Owner),
+		Initiator: x.owner(up.Initiator), Owner: x.owner(up.Owner),
 		StorageClass: s3.StorageClass(up.StorageClass), Encoding: encoding,
 		PartMarker: in.After, MaxParts: in.Max, Truncated: out.Truncated,
 		ChecksumAlgorithm: s3.ChecksumAlgorithm(up.ChecksumAlgorithm),
@@ -79,7 +79,7 @@ func (g *Gateway) listMultipartUploads(x *exchange) error {
 
 func (x *exchange) uploadEntry(u *objects.Upload) s3.UploadEntry {
 	entry := s3.UploadEntry{
-		Key: u.Key, Upload: u.ID, Initiator: x.owner(u.Owner), Owner: x.owner(u.Owner),
+		Key: u.Key, Upload: u.ID, Initiator: x.owner(u.Initiator), Owner: x.owner(u.Owner),
 		StorageClass: s3.StorageClass(u.StorageClass), Initiated: u.Initiated,
 		ChecksumAlgorithm: s3.ChecksumAlgorithm(u.ChecksumAlgorithm),
 	}

@@ -72,6 +72,14 @@ func (g *Gateway) putObjectACL(x *exchange) error {
 	return x.finish(http.StatusOK)
 }
 
+// writer is the account that writes.
+func (x *exchange) writer() s3.OwnerID {
+	if x.caller == nil {
+		return anonymousOwner
+	}
+	return x.ownerID()
+}
+
 // newObject is what is decided of an object before it is written.
 type newObject struct {
 	owner s3.OwnerID
@@ -96,10 +104,7 @@ func (g *Gateway) newObject(x *exchange) (newObject, error) {
 // owned decides whose a new object with an access control list is.
 func (x *exchange) owned(asked *askedACL) (newObject, error) {
 	p := &x.place
-	o := newObject{owner: x.ownerID()}
-	if x.caller == nil {
-		o.owner = anonymousOwner
-	}
+	o := newObject{owner: x.writer()}
 	switch p.ownership {
 	case s3.BucketOwnerEnforced:
 		if !asked.givesBucketOwnerControl(p.Owner) {

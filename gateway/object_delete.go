@@ -7,6 +7,14 @@ import (
 	"github.com/undercroft/undercroft/s3"
 )
 
+// markerOwner is whose the delete markers are that the request leaves.
+func (x *exchange) markerOwner() s3.OwnerID {
+	if x.place.facts.ACLsDisabled {
+		return x.place.Owner
+	}
+	return x.writer()
+}
+
 // deleteObject answers DeleteObject. What is not there is deleted already.
 func (g *Gateway) deleteObject(x *exchange) error {
 	if err := x.refuseConditions(s3.HeaderIfNoneMatch, s3.HeaderIfModifiedSince, s3.HeaderIfUnmodifiedSince); err != nil {
@@ -17,8 +25,13 @@ func (g *Gateway) deleteObject(x *exchange) error {
 	if err != nil {
 		return err
 	}
+	q := question{action: "s3:GetObject", place: &x.place, bucket: x.bucket, key: x.key}
+	if x.version() != "" {
+		q.action = "s3:GetObjectVersion"
+	}
+	precondition = x.comparing(&q, precondition)
 	out, err := g.o.Objects.DeleteObject(x.r.Context(), objects.DeleteObjectInput{
-		Bucket: x.bucket, Key: x.key, VersionID: x.version(), Owner: x.ownerID(), Precondition: precondition,
+		Bucket: x.bucket, Key: x.key, VersionID: x.version(), Owner: x.markerOwner(), Precondition: precondition,
 	})
 	if err != nil {
 		return err

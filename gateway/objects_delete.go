@@ -67,13 +67,14 @@ func (g *Gateway) deleteOne(ctx context.Context, x *exchange, o *s3.ObjectToDele
 			d.err = g.deleteFailed(ctx, x, o, fmt.Errorf("panic: %v", p))
 		}
 	}()
-	action := "s3:DeleteObject"
+	q := question{action: "s3:DeleteObject", place: &x.place, bucket: x.bucket, key: o.Key, match: o.ETag}
+	read := question{action: "s3:GetObject", place: &x.place, bucket: x.bucket, key: o.Key}
 	if o.Version != "" {
-		action = "s3:DeleteObjectVersion"
+		q.action, read.action = "s3:DeleteObjectVersion", "s3:GetObjectVersion"
 	}
 	err := s3.ValidateKey(o.Key)
 	if err == nil {
-		err = check(x.decide(&question{action: action, place: &x.place, bucket: x.bucket, key: o.Key}))
+		err = check(x.decide(&q))
 	}
 	var precondition objects.WritePrecondition
 	if err == nil {
@@ -81,7 +82,7 @@ func (g *Gateway) deleteOne(ctx context.Context, x *exchange, o *s3.ObjectToDele
 	}
 	if err == nil {
 		d.out, err = g.o.Objects.DeleteObject(ctx, objects.DeleteObjectInput{
-			Bucket: x.bucket, Key: o.Key, VersionID: o.Version, Owner: x.ownerID(), Precondition: precondition,
+			Bucket: x.bucket, Key: o.Key, VersionID: o.Version, Owner: x.markerOwner(), Precondition: x.comparing(&read, precondition),
 		})
 	}
 	if err != nil {

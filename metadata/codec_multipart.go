@@ -8,6 +8,7 @@ const (
 	uploadOwner     = 2
 	uploadChecksum  = 3
 	uploadToken     = 4
+	uploadInitiator = 5
 )
 
 // Fields of a Part (rows P).
@@ -38,6 +39,7 @@ func encodeUpload(u *Upload) []byte {
 		e.nested(uploadChecksum, func(in *encoder) { encodeChecksum(in, &u.Checksum) })
 	}
 	e.id(uploadToken, u.Token)
+	e.text(uploadInitiator, u.Initiator)
 	encodeAttributes(e, &u.Attributes)
 	encodeTags(e, u.Tags)
 	encodeGrants(e, u.ACL)
@@ -58,6 +60,8 @@ func decodeUpload(v []byte) (*Upload, error) {
 			u.Checksum = decodeChecksum(&d)
 		case uploadToken:
 			u.Token = d.id()
+		case uploadInitiator:
+			u.Initiator = d.text()
 		case attrTag:
 			u.Tags = append(u.Tags, decodePair(&d))
 		case attrGrant:

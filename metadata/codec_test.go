@@ -91,6 +91,7 @@ func erase[T any](decode func([]byte) (T, error)) func([]byte) (any, error) {
 func codecCases() []codecCase {
 	bucket := &Bucket{Name: "photos", Owner: strings.Repeat("ab", 32), Region: "us-east-1", Created: at(1), Versioning: VersioningSuspended, Token: sampleID(8)}
 	upload := &Upload{Initiated: at(1_795_000_000_000), Owner: "me", Attributes: Attributes{ContentType: "a/b", User: []Pair{{"k", "v"}}}, Checksum: Checksum{Algorithm: "SHA1", Type: "COMPOSITE"}, Token: sampleID(7)}
+	begun := &Upload{Owner: "me", Initiator: "you"}
 	part := &Part{Size: 5 << 20, Modified: at(2), ETag: strings.Repeat("0f", 16), Checksums: sampleObject().Checksums, Slices: sampleSlices(), Token: sampleID(6)}
 	partition := &Partition{State: PartitionSealed, Epoch: 1<<32 - 1, K: 2, M: 1, Secret: sampleID(3), Shards: []DiskID{sampleID(1), sampleID(2), sampleID(3)}, Lost: []uint8{0, 2}, Capacity: 1 << 30, End: 8192, Class: "STANDARD", Created: at(-5)}
 	disk := &Disk{State: DiskDraining, Path: "/mnt/d1", Added: at(9)}
@@ -115,6 +116,7 @@ func codecCases() []codecCase {
 		{"no object", &Object{}, encodeObject(&Object{}), erase(decodeObject), "01"},
 		{"bucket", bucket, encodeBucket(bucket), erase(decodeBucket), goldenBucket},
 		{"upload", upload, encodeUpload(upload), erase(decodeUpload), goldenUpload},
+		{"upload of another", begun, encodeUpload(begun), erase(decodeUpload), "0111026d652903796f75"},
 		{"part", part, encodePart(part), erase(decodePart), goldenPart},
 		{"manifest", manifest, row.b, erase(decodeManifest), goldenManifest},
 		{"partition", partition, encodePartition(partition), erase(decodePartition), goldenPartition},

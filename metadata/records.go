@@ -196,6 +196,7 @@ type Upload struct {
 	Key        string
 	Initiated  time.Time
 	Owner      string
+	Initiator  string // who began it; empty: the owner
 	Attributes Attributes
 	Tags       []Pair
 	ACL        []Grant

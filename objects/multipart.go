@@ -12,6 +12,7 @@ type CreateUploadInput struct {
 	Bucket       s3.BucketName
 	Key          s3.Key
 	Owner        s3.OwnerID
+	Initiator    s3.OwnerID // who asks; empty: the owner
 	Attributes   Attributes
 	Tags         []Pair
 	ACL          []Grant
@@ -25,6 +26,7 @@ type Upload struct {
 	ID                s3.UploadID
 	Initiated         time.Time
 	Owner             s3.OwnerID
+	Initiator         s3.OwnerID
 	StorageClass      string
 	ChecksumAlgorithm string
 	ChecksumType      string

@@ -1,6 +1,7 @@
 package objects
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -27,6 +28,9 @@ func (s *Service) CreateMultipartUpload(ctx context.Context, in CreateUploadInpu
 	row := &metadata.Upload{
 		ID: s.db.NewUploadID(now), Key: string(in.Key), Initiated: now, Owner: string(in.Owner),
 		Attributes: in.Attributes, Tags: in.Tags, ACL: in.ACL, Checksum: kind, Token: s.db.NewToken(),
+	}
+	if in.Initiator != in.Owner {
+		row.Initiator = string(in.Initiator)
 	}
 	err = s.db.Update(ctx, "create-upload", func(tx *metadata.Tx) error {
 		if _, err := s.requireBucket(tx, b); err != nil {
@@ -71,7 +75,7 @@ func uploadOf(u *metadata.Upload) Upload {
 	}
 	return Upload{
 		Key: s3.Key(u.Key), ID: s3.UploadID(hex.EncodeToString(u.ID[:])), Initiated: u.Initiated,
-		Owner: s3.OwnerID(u.Owner), StorageClass: class,
+		Owner: s3.OwnerID(u.Owner), Initiator: s3.OwnerID(cmp.Or(u.Initiator, u.Owner)), StorageClass: class,
 		ChecksumAlgorithm: u.Checksum.Algorithm, ChecksumType: u.Checksum.Type,
 	}
 }
