@@ -21,6 +21,9 @@ PATTERNS = (
     ("presigned", r"presigned|x_amz_expires|put_authenticated_expired"),
     ("public access block", r"block_public|public_block|ignore_public_acls"),
     ("ownership", r"ownership|create_bucket_(object_writer|bucket_owner)"),
+    # Two of the tests of policies ask IAM who they are, two are of Ceph's tenants.
+    ("iam", r"self_denied"),
+    ("tenants", r"different_tenant|tenanted_bucket"),
     ("policy", r"policy"),
     ("tagging", r"_tag(s|ging)?(_|$)"),
     ("conditional", r"if_?(none?_?)?match|ifnonmatch|if(un)?modifiedsince|conditional_write"),
@@ -32,8 +35,7 @@ PATTERNS = (
     ("ACL", r"_acl|_grant|access_bucket_"),
     ("raw and anonymous", r"object_raw_|anon|unauthenticated|object_put_authenticated|list_buckets_(bad|invalid)_auth"),
     ("listing", r"bucket_list|listv2|basic_key_count|buckets_list|list_buckets|then_list|special_key_names"),
-    ("buckets and names", r"test_(head_)?bucket(v2)?_"),
-    ("objects", r"object|100_continue|atomic_|expected_bucket_owner"),
+    ("objects and buckets", r"object|bucket|100_continue|atomic_"),
     ("other", r""),
 )
 
