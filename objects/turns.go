@@ -35,7 +35,11 @@ func (s *Service) updateKey(ctx context.Context, class string, b metadata.Bucket
 		return err
 	}
 	defer done()
-	return s.db.Update(ctx, class, fn)
+	err = s.db.Update(ctx, class, fn)
+	if errors.Is(err, kv.ErrTimeout) {
+		err = fmt.Errorf("%w: %w", kv.ErrConflict, err)
+	}
+	return err
 }
 
 type turnKey struct {
