@@ -39,7 +39,10 @@ PATTERNS = (
     ("other", r""),
 )
 
-GROUPS = ("headers", *(name for name, _ in PATTERNS))
+# Of these nothing is built yet.
+UNBUILT = ("object lock", "logging", "restore and cloud", "lifecycle", "encryption", "iam")
+
+GROUPS = sorted((HEADERS, *(name for name, _ in PATTERNS)), key=lambda name: name in UNBUILT)
 
 
 def of(name):

@@ -82,7 +82,7 @@ def failures(results, explained, document):
             result = results[name]
             reason = ("skipped: " if result["outcome"] == "skipped" else "") + result["reason"]
             heading = explained.get(name)
-            why = f"[{heading}]({document}#{anchor(heading)})" if heading else "no"
+            why = f"[{heading}]({document}#{anchor(heading)})" if heading else "not built" if group in groups.UNBUILT else "no"
             text += f"| {name.removeprefix('test_')} | {cell(reason)} | {why} |\n"
     return text
 
