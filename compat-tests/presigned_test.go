@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -142,4 +143,99 @@ func TestPresignedRefusals(t *testing.T) {
 			t.Errorf("%s: the object was served", tc.name)
 		}
 	}
+}
+
+// presignAny makes a URL for any request, as the signer of the SDK makes it.
+func (s *server) presignAny(t *testing.T, method, path, query string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, s.endpoint+path+"?"+query, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := req.URL.Query()
+	q.Set("X-Amz-Expires", "60")
+	req.URL.RawQuery = q.Encode()
+	signer := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })
+	signed, _, err := signer.PresignHTTP(t.Context(), aws.Credentials{AccessKeyID: s.accessKey, SecretAccessKey: s.secretKey},
+		req, "UNSIGNED-PAYLOAD", "s3", region, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed
+}
+
+// TestPresignedSubresources does by URLs what clients do by signed requests:
+// writes, sub-resources, versions, documents in bodies.
+func TestPresignedSubresources(t *testing.T) {
+	t.Parallel()
+	_, bucket := newBucket(t)
+	s := shared(t)
+	key := "/" + bucket + "/dir/key"
+	do := func(status int, method, path, query, body string, h ...string) *rawResponse {
+		t.Helper()
+		header := http.Header{}
+		for i := 0; i < len(h); i += 2 {
+			header.Set(h[i], h[i+1])
+		}
+		got := fetch(t, method, s.presignAny(t, method, path, query), []byte(body), header)
+		got.want(t, method+" "+path+"?"+query, status)
+		return got
+	}
+	do(200, "PUT", "/"+bucket, "versioning", `<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>`)
+	first := do(200, "PUT", key, "", "one").Header.Get("X-Amz-Version-Id")
+	second := do(200, "PUT", key, "x-amz-meta-color=blue", "two").Header.Get("X-Amz-Version-Id")
+	got := do(200, "GET", key, "response-cache-control=no-store", "")
+	if string(got.Body) != "two" || got.Header.Get("Cache-Control") != "no-store" || got.Header.Get("X-Amz-Meta-Color") != "blue" {
+		t.Errorf("%q, %v", got.Body, got.Header)
+	}
+	if got := do(200, "GET", key, "versionId="+first, ""); string(got.Body) != "one" {
+		t.Errorf("first version: %q", got.Body)
+	}
+	const tagging = "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"
+	do(200, "PUT", key, "tagging&versionId="+first, tagging)
+	if got := do(200, "GET", key, "tagging&versionId="+first, ""); !strings.Contains(string(got.Body), "<Key>a</Key><Value>b</Value>") {
+		t.Errorf("tags: %s", got.Body)
+	}
+	do(204, "DELETE", key, "tagging&versionId="+first, "")
+	do(200, "HEAD", key, "versionId="+second, "")
+	do(200, "GET", "/"+bucket, "versions&prefix=dir%2F", "")
+
+	upload := do(200, "POST", key+"2", "uploads", "")
+	_, rest, _ := strings.Cut(string(upload.Body), "<UploadId>")
+	id, _, _ := strings.Cut(rest, "<")
+	part := do(200, "PUT", key+"2", "partNumber=1&uploadId="+url.QueryEscape(id), "part").Header.Get("ETag")
+	do(200, "POST", key+"2", "uploadId="+url.QueryEscape(id),
+		"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>"+part+"</ETag></Part></CompleteMultipartUpload>")
+	copied := do(200, "PUT", key+"3", "x-amz-copy-source="+url.QueryEscape(key+"2"), "").Header.Get("X-Amz-Version-Id")
+	if got := do(200, "GET", key+"3", "", ""); string(got.Body) != "part" {
+		t.Errorf("copy: %q", got.Body)
+	}
+	document := "<Delete><Object><Key>dir/key</Key><VersionId>" + first + "</VersionId></Object></Delete>"
+	deleted := do(200, "POST", "/"+bucket, "delete", document, "Content-MD5", md5Base64([]byte(document)))
+	if !strings.Contains(string(deleted.Body), "<Deleted>") {
+		t.Errorf("DeleteObjects: %s", deleted.Body)
+	}
+	do(204, "DELETE", key, "versionId="+second, "")
+	do(204, "DELETE", key+"3", "versionId="+copied, "")
+	do(404, "GET", key, "versionId="+first, "")
+}
+
+// TestPresignedHeadersInQuery: what SDKs move to the query is enforced.
+func TestPresignedHeadersInQuery(t *testing.T) {
+	t.Parallel()
+	c, bucket := newBucket(t)
+	s := shared(t)
+	path := "/" + bucket + "/k"
+	for query, want := range map[string][]string{
+		"x-amz-checksum-crc32=AAAAAA%3D%3D":          {"400", "BadDigest"},
+		"x-amz-expected-bucket-owner=999999999999":   {"403", "AccessDenied"},
+		"x-amz-server-side-encryption=aws%3Akms%3Ax": {"501", "NotImplemented"},
+		"X-Amz-Security-Token=token":                 {"400", "InvalidToken"},
+	} {
+		got := fetch(t, "PUT", s.presignAny(t, "PUT", path, query), []byte("body"), nil)
+		if got.Code() != want[1] || strconv.Itoa(got.Status) != want[0] {
+			t.Errorf("%s: %d %s", query, got.Status, got.Body)
+		}
+	}
+	wantAbsent(t, c, bucket, "k")
 }
