@@ -156,6 +156,42 @@ func TestObjectACLPermissions(t *testing.T) {
 	}
 }
 
+// TestStrangersLearnNoAccounts: who may not set a list gets the same answer
+// whomever it names.
+func TestStrangersLearnNoAccounts(t *testing.T) {
+	r := newRealm(t)
+	owner, other := r.newAccount("owner"), r.newAccount("other")
+	owner.ok("PUT", "/bucket", "")
+	owner.ok("PUT", "/bucket/key", "body")
+	for _, c := range []*caller{other, r.anonymous()} {
+		for _, target := range []string{"/bucket?acl", "/bucket/key?acl", "/bucket/new"} {
+			for _, grantee := range []string{"emailAddress=other@example.test", "emailAddress=nobody@example.test", "id=nobody"} {
+				c.denied("PUT", target, "", "x-amz-grant-read", grantee)
+			}
+		}
+	}
+}
+
+func FuzzParseGrants(f *testing.F) {
+	f.Add(`id="a", uri=b,emailAddress="c@d"`)
+	f.Add(`id=,`)
+	f.Add(`id="a""`)
+	f.Fuzz(func(t *testing.T, header string) {
+		grants, err := parseGrants(grantHeaders()[0], header)
+		if err != nil {
+			if s3.CodeOf(err) != s3.InvalidArgument || len(grants) != 0 {
+				t.Errorf("%v with %v", grants, err)
+			}
+			return
+		}
+		for _, g := range grants {
+			if g.Type == "" || g.Grantee == "" || g.Permission != s3.PermissionRead || !strings.Contains(header, g.Grantee) {
+				t.Errorf("%q gives %+v", header, g)
+			}
+		}
+	})
+}
+
 func TestACLsOfNewObjects(t *testing.T) {
 	r := newRealm(t)
 	owner, writer, reader := r.newAccount("owner"), r.newAccount("writer"), r.newAccount("reader")

@@ -14,8 +14,27 @@ func (x *exchange) accessTo(q *question) objects.Access {
 		if asked.object = current; current == nil {
 			asked.action, asked.listed = "s3:ListBucket", true
 		}
+		if read := readToo(asked.action); read != "" {
+			also := asked
+			also.action = read
+			if err := check(x.decide(&also)); err != nil {
+				return err
+			}
+		}
 		return x.allow(&asked)
 	}
+}
+
+// readToo is the action that is needed besides another, empty for none: who
+// asks for attributes has to be allowed to read the object.
+func readToo(action string) string {
+	switch action {
+	case "s3:GetObjectAttributes":
+		return "s3:GetObject"
+	case "s3:GetObjectVersionAttributes":
+		return "s3:GetObjectVersion"
+	}
+	return ""
 }
 
 // allowUpload asks about the request. Who began a multipart upload may see and

@@ -203,6 +203,17 @@ func TestUsersAreLimitedByTheirPolicies(t *testing.T) {
 	owner.ok("DELETE", "/made", "")
 }
 
+func TestAttributesNeedReading(t *testing.T) {
+	r := newRealm(t)
+	owner, other := r.newAccount("owner"), r.newAccount("other")
+	owner.ok("PUT", "/bucket", "")
+	owner.ok("PUT", "/bucket/key", "body")
+	owner.ok("PUT", "/bucket?policy", allow("s3:GetObjectAttributes", "bucket/*"))
+	other.denied("GET", "/bucket/key?attributes", "", "x-amz-object-attributes", "ETag")
+	owner.ok("PUT", "/bucket?policy", allow("s3:GetObject*", "bucket/*"))
+	other.ok("GET", "/bucket/key?attributes", "", "x-amz-object-attributes", "ETag")
+}
+
 func TestDeleteObjectsDecidesEachKey(t *testing.T) {
 	r := newRealm(t)
 	owner, other := r.root(), r.newAccount("other")

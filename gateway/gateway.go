@@ -26,13 +26,13 @@ type Authenticator interface {
 	VerifyForm(ctx context.Context, f *sigv4.Form) (*sigv4.Result, error)
 }
 
-// Options configure a Gateway. Objects, Authenticator, Keyring and Now are
+// Options configure a Gateway. Objects, Authenticator, Keyring, Accounts and Now are
 // required; the other zero values are usable defaults.
 type Options struct {
 	Objects       objects.API
 	Authenticator Authenticator
 	Keyring       iam.Keyring
-	// Accounts finds who owns and is granted what; nil knows the root account.
+	// Accounts finds who owns and is granted what.
 	Accounts iam.Accounts
 	Now      func() time.Time
 	// Region is what buckets are in; empty for us-east-1.
@@ -67,9 +67,6 @@ func (o *Options) defaults() {
 	if o.Region == "" {
 		o.Region = "us-east-1"
 	}
-	if o.Accounts == nil {
-		o.Accounts = rootAccounts{}
-	}
 	if o.ObjectOwnership == "" {
 		o.ObjectOwnership = s3.BucketOwnerEnforced
 	}
@@ -91,8 +88,8 @@ func (o *Options) defaults() {
 }
 
 func (o *Options) validate() error {
-	if o.Objects == nil || o.Authenticator == nil || o.Keyring == nil || o.Now == nil {
-		return errors.New("gateway: Objects, Authenticator, Keyring and Now are required")
+	if o.Objects == nil || o.Authenticator == nil || o.Keyring == nil || o.Accounts == nil || o.Now == nil {
+		return errors.New("gateway: Objects, Authenticator, Keyring, Accounts and Now are required")
 	}
 	return nil
 }

@@ -38,6 +38,13 @@ func (g *Gateway) getObjectACL(x *exchange) error {
 
 // putObjectACL answers PutObjectAcl. Whose the object is stays as it is.
 func (g *Gateway) putObjectACL(x *exchange) error {
+	// Who may not set the list must not learn which accounts there are.
+	_, err := g.o.Objects.HeadObject(x.r.Context(), objects.GetObjectInput{
+		Bucket: x.bucket, Key: x.key, VersionID: x.version(), Access: x.access,
+	})
+	if err != nil {
+		return err
+	}
 	asked, owner, err := g.documentACL(x)
 	if err != nil {
 		return err

@@ -60,7 +60,7 @@ func newServer(tb testing.TB, change ...func(*Options)) *server {
 	s := &server{t: tb, objects: newFake(), log: &syncBuffer{}}
 	keyring := iam.NewRootKeyring(testAccessKey, testSecret)
 	o := Options{
-		Objects: s.objects, Keyring: keyring, Now: time.Now,
+		Objects: s.objects, Keyring: keyring, Accounts: rootAccounts{}, Now: time.Now,
 		Authenticator: &sigv4.Verifier{Region: "us-east-1", Now: time.Now, Secret: func(ctx context.Context, key string) (string, error) {
 			cred, err := keyring.Lookup(ctx, key)
 			if err != nil {
