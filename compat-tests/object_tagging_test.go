@@ -239,3 +239,32 @@ func TestObjectTaggingOfVersions(t *testing.T) {
 		}
 	}
 }
+
+// TestObjectTaggingCountNeedsPermission: how many tags there are is told to whom
+// may read them.
+func TestObjectTaggingCountNeedsPermission(t *testing.T) {
+	t.Parallel()
+	s := shared(t)
+	c, bucket := s.bucket(t)
+	_, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: aws.String("k"), Body: strings.NewReader("x"), Tagging: aws.String("a=1&b=2")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := s.newAccount(t, "Reader")
+	theirs := s.as(other.Key)
+	for actions, want := range map[string]int32{`"s3:GetObject"`: 0, `"s3:GetObject","s3:GetObjectTagging"`: 2} {
+		policy := fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::%s:root"},"Action":[%s],"Resource":"arn:aws:s3:::%s/*"}]}`,
+			other.ID, actions, bucket)
+		if _, err := c.PutBucketPolicy(t.Context(), &s3.PutBucketPolicyInput{Bucket: &bucket, Policy: &policy}); err != nil {
+			t.Fatal(err)
+		}
+		wantTagCount(t, theirs, bucket, "k", want)
+		_, err := theirs.GetObjectTagging(t.Context(), &s3.GetObjectTaggingInput{Bucket: &bucket, Key: aws.String("k")})
+		if want == 0 {
+			wantError(t, err, 403, "AccessDenied")
+		} else if err != nil {
+			t.Error(err)
+		}
+	}
+	wantTagCount(t, c, bucket, "k", 2)
+}

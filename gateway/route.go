@@ -149,7 +149,7 @@ func (x *exchange) checkParameters(t *table) error {
 // browsers are kept from their caches.
 func (x *exchange) checkSubresources(t *table) error {
 	read := x.r.Method == http.MethodGet || x.r.Method == http.MethodHead
-	if read && x.scope != ScopeBucket {
+	if read && x.scope == ScopeObject {
 		return nil
 	}
 	for name, values := range x.query {
@@ -167,7 +167,7 @@ func (x *exchange) checkSubresources(t *table) error {
 func listParameter(name string) bool {
 	switch name {
 	case "prefix", "delimiter", "marker", "max-keys", "encoding-type", "start-after", "continuation-token", "fetch-owner",
-		"key-marker", "version-id-marker", "upload-id-marker", "max-uploads":
+		"key-marker", "version-id-marker", "upload-id-marker", "max-uploads", "max-buckets", "bucket-region":
 		return true
 	}
 	return false
