@@ -239,6 +239,25 @@ func TestACLsOfNewObjects(t *testing.T) {
 	reader.ok("GET", "/policied/a", "")
 }
 
+// TestACLsOfWhoMayWriteByACL: what a writer owns is its own affair.
+func TestACLsOfWhoMayWriteByACL(t *testing.T) {
+	r := newRealm(t)
+	owner, writer := r.newAccount("owner"), r.newAccount("writer")
+	limited := writer.user("limited", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:PutObject","Resource":"*"}}`)
+	owner.ok("PUT", "/bucket", "", "x-amz-acl", "public-read-write")
+	for _, c := range []*caller{writer, r.anonymous()} {
+		c.ok("PUT", "/bucket/key", "body", "x-amz-acl", "public-read")
+		r.anonymous().ok("GET", "/bucket/key", "")
+	}
+	limited.ok("PUT", "/bucket/key", "body")
+	limited.denied("PUT", "/bucket/key", "body", "x-amz-acl", "public-read")
+	owner.ok("PUT", "/bucket?policy", statement("Deny", `"*"`, "s3:PutObjectAcl", "bucket/*"))
+	for _, c := range []*caller{writer, r.anonymous()} {
+		c.ok("PUT", "/bucket/key", "body")
+		c.denied("PUT", "/bucket/key", "body", "x-amz-acl", "public-read")
+	}
+}
+
 func TestCreatingABucketAgainResetsItsACL(t *testing.T) {
 	r := newRealm(t)
 	owner := r.newAccount("owner")

@@ -131,7 +131,7 @@ func (x *exchange) owned(asked *askedACL) (newObject, error) {
 	// What the object's and the bucket's owner get is no more than a writer may
 	// give up: AWS's own examples allow it with s3:PutObject alone.
 	if !asked.within(o.owner, p.Owner) {
-		if err := x.alsoAllow("s3:PutObjectAcl"); err != nil {
+		if err := x.allowACL(o.owner); err != nil {
 			return o, err
 		}
 	}
@@ -139,4 +139,24 @@ func (x *exchange) owned(asked *askedACL) (newObject, error) {
 		o.acl = keptGrants(asked.on(o.owner, p.Owner))
 	}
 	return o, nil
+}
+
+// allowACL asks whether the caller may set the access control list of an object
+// that it writes. To whom the bucket's own list alone lets write, and who owns
+// the object then, its list is its own affair, unless a policy forbids it.
+func (x *exchange) allowACL(owner s3.OwnerID) error {
+	err := x.alsoAllow("s3:PutObjectAcl")
+	if err == nil || owner != x.writer() {
+		return err
+	}
+	unpoliced := x.place
+	unpoliced.facts.Policy = nil
+	if !x.decide(&question{action: "s3:PutObject", place: &unpoliced, bucket: x.bucket, key: x.key}).Allowed {
+		return err
+	}
+	own := objects.Object{Owner: owner}
+	if x.caller == nil {
+		own.ACL = keptGrants([]s3.Grant{{Type: s3.GranteeGroup, Grantee: s3.GroupAllUsers, Permission: s3.PermissionFullControl}})
+	}
+	return check(x.decide(&question{action: "s3:PutObjectAcl", place: &x.place, bucket: x.bucket, key: x.key, object: &own}))
 }
