@@ -54,7 +54,11 @@ class Server:
 
     def __enter__(self):
         self._launch()
-        self._configure({section: self._account(name) for section, name in ACCOUNTS.items()})
+        try:
+            self._configure({section: self._account(name) for section, name in ACCOUNTS.items()})
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_):
