@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/undercroft/undercroft/checksum"
 	"github.com/undercroft/undercroft/s3"
 )
 
@@ -241,13 +242,15 @@ func (p *postPolicy) check(f *form, bucket s3.BucketName, now time.Time) error {
 	return againstPolicy("Extra input fields: " + strings.Join(extra, ", "))
 }
 
-// freeField reports whether a field needs no condition.
+// freeField reports whether a field needs no condition: those that AWS names,
+// and a checksum, which can only refuse what is uploaded.
 func freeField(name string) bool {
 	switch name {
 	case "policy", "x-amz-signature", "awsaccesskeyid", "signature":
 		return true
 	}
-	return strings.HasPrefix(name, "x-ignore-")
+	_, sum := checksum.ParseHeader(name)
+	return sum || strings.HasPrefix(name, "x-ignore-")
 }
 
 // errNoKey refuses a form without the name of its object.
