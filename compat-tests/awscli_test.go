@@ -48,16 +48,16 @@ func awsHighLevel(t *testing.T, s *server, env []string, aws string) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("stream upload: %v\n%s", err, out)
 	}
-	within := func(op, from, to string, flags ...string) { // the server, by part copies where large
+	tags := func(op, bucket, key string, args ...string) string {
 		t.Helper()
-		args := append([]string{"s3", op, from, to}, flags...)
-		if strings.HasPrefix(version, "aws-cli/2") { // else it copies tags, which are not built
-			args = append(args, "--copy-props", "metadata-directive")
-		}
-		run(args...)
+		return run(append([]string{"s3api", op, "--bucket", bucket, "--key", key}, args...)...)
 	}
-	within("cp", "s3://cli-a/stream", "s3://cli-b/copied")
-	within("mv", "s3://cli-b/copied", "s3://cli-b/moved")
+	tags("put-object-tagging", "cli-a", "stream", "--tagging", "TagSet=[{Key=team,Value=store room}]")
+	run("s3", "cp", "s3://cli-a/stream", "s3://cli-b/copied") // by part copies
+	run("s3", "mv", "s3://cli-b/copied", "s3://cli-b/moved")
+	if strings.HasPrefix(version, "aws-cli/2") { // which copies the tags of what it copies by parts
+		wantContains(t, "tags of a copy", tags("get-object-tagging", "cli-b", "moved"), `"team"`, `"store room"`)
+	}
 	run("s3", "cp", "--no-progress", "s3://cli-b/moved", filepath.Join(back, "big.bin"))
 	wantTree(t, back, map[string][]byte{"big.bin": tree["big.bin"]})
 
@@ -84,7 +84,7 @@ func awsHighLevel(t *testing.T, s *server, env []string, aws string) {
 
 	url := strings.TrimSpace(run("s3", "presign", "s3://cli-a/tree/new", "--expires-in", "60"))
 	fetch(t, "GET", url, nil, nil).want(t, "presigned", 200)
-	within("mv", "s3://cli-a/tree", "s3://cli-b/elsewhere", "--recursive")
+	run("s3", "mv", "s3://cli-a/tree", "s3://cli-b/elsewhere", "--recursive")
 	run("s3", "rm", "s3://cli-a/stream")
 	run("s3", "rm", "--recursive", "s3://cli-a")
 	run("s3", "rb", "s3://cli-a")
@@ -135,7 +135,24 @@ func awsLowLevel(t *testing.T, s *server, env []string, aws string) {
 	wantContains(t, "multipart object", api("head-object", "--key", "multi"), `"ContentLength": 5242890`)
 	wantContains(t, "list", api("list-objects-v2", "--page-size", "1"), `"Key": "copy"`, `"Key": "multi"`)
 	wantContains(t, "list v1", api("list-objects", "--page-size", "1"), `"Key": "k"`)
+	awsConfigurations(t, api)
 	api("delete-objects", "--delete", `{"Objects":[{"Key":"k"},{"Key":"copy"}]}`)
 	api("delete-object", "--key", "multi")
 	api("delete-bucket")
+}
+
+// awsConfigurations sets, reads and removes what can be set of a bucket.
+func awsConfigurations(t *testing.T, api func(op string, args ...string) string) {
+	t.Helper()
+	api("put-bucket-tagging", "--tagging", "TagSet=[{Key=a,Value=b}]")
+	wantContains(t, "bucket tags", api("get-bucket-tagging"), `"a"`, `"b"`)
+	api("delete-bucket-tagging")
+	api("put-bucket-cors", "--cors-configuration", `{"CORSRules":[{"AllowedOrigins":["https://*.test"],"AllowedMethods":["GET"],"MaxAgeSeconds":9}]}`)
+	wantContains(t, "CORS", api("get-bucket-cors"), "https://*.test", `"MaxAgeSeconds": 9`)
+	api("delete-bucket-cors")
+	api("put-bucket-request-payment", "--request-payment-configuration", "Payer=Requester")
+	wantContains(t, "request payment", api("get-bucket-request-payment"), "Requester")
+	api("put-object-tagging", "--key", "k", "--tagging", "TagSet=[{Key=c,Value=d}]")
+	wantContains(t, "object tags", api("get-object-tagging", "--key", "k"), `"c"`, `"d"`)
+	api("delete-object-tagging", "--key", "k")
 }
