@@ -23,7 +23,7 @@ const (
 	maxBoundary   = 70 // RFC 2046
 	fileField     = "file"
 	// settledSize is how much of a file is read before its size is given up.
-	settledSize = 64 << 10
+	settledSize = 16 << 10
 )
 
 // form is an upload form up to its file: what follows is read by the one who
