@@ -78,6 +78,7 @@ func TestNotImplementedAndMethodNotAllowed(t *testing.T) {
 	s.expect(s3.NotImplemented, "GET", "/bucket/key?legal-hold", "")
 	s.expect(s3.NotImplemented, "PUT", "/bucket?replication", "<x/>")
 	s.expect(s3.NotImplemented, "GET", "/bucket?nonsense", "")
+	s.expect(s3.NotImplemented, "GET", "/?nonsense", "")
 	a := s.expect(s3.MethodNotAllowed, "POST", "/bucket/key", "x")
 	if allow := a.Header.Get("Allow"); !strings.Contains(allow, "PUT") || strings.Contains(allow, "POST") {
 		t.Errorf("allow: %q", allow)
