@@ -84,3 +84,18 @@ func TestOwnershipEnforcedNeedsAPrivateBucket(t *testing.T) {
 		}
 	}
 }
+
+// TestSettingsOfNewBuckets: an installation may begin as S3 was before 2023.
+func TestSettingsOfNewBuckets(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "--object-ownership", "ObjectWriter", "--public-access-block", "off")
+	c, bucket := s.bucket(t)
+	_, err := c.GetBucketOwnershipControls(t.Context(), &s3.GetBucketOwnershipControlsInput{Bucket: &bucket})
+	wantError(t, err, 404, "OwnershipControlsNotFoundError")
+	_, err = c.GetPublicAccessBlock(t.Context(), &s3.GetPublicAccessBlockInput{Bucket: &bucket})
+	wantError(t, err, 404, "NoSuchPublicAccessBlockConfiguration")
+	if _, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: aws.String("key"), ACL: types.ObjectCannedACLPublicRead}); err != nil {
+		t.Fatal(err)
+	}
+	s.raw(t, &rawRequest{Path: "/" + bucket + "/key", Anonymous: true}).want(t, "a public object", 200)
+}

@@ -56,6 +56,15 @@ func newRealm(t *testing.T, change ...func(*Options)) *realm {
 			return cred.Secret, nil
 		}}
 	}}, change...)...)
+	t.Cleanup(func() {
+		if t.Failed() {
+			for line := range strings.Lines(r.log.String()) {
+				if strings.Contains(line, "level=ERROR") {
+					t.Log(line)
+				}
+			}
+		}
+	})
 	return r
 }
 

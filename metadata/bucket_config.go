@@ -77,11 +77,13 @@ func (t *Tx) DeleteBucketConfig(b *Bucket, kind ConfigKind) error {
 	return t.PutBucket(b)
 }
 
+// decodeConfig returns a copy: the pair of an iterator is gone with its next
+// step, and a document is kept for long.
 func decodeConfig(v []byte) ([]byte, error) {
 	if len(v) == 0 || v[0] != recordVersion {
 		return nil, fmt.Errorf("%w: configuration", ErrCorrupt)
 	}
-	return v[1:], nil
+	return append([]byte{}, v[1:]...), nil
 }
 
 // parseConfig splits the key of a row c.

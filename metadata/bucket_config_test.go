@@ -90,3 +90,16 @@ func TestBucketConfigLimits(t *testing.T) {
 		t.Errorf("names %q", got)
 	}
 }
+
+// TestConfigsOutliveTheirRow: an engine may use the memory of a pair again.
+func TestConfigsOutliveTheirRow(t *testing.T) {
+	v := append([]byte{recordVersion}, "<a/>"...)
+	doc, err := decodeConfig(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(v)
+	if string(doc) != "<a/>" {
+		t.Errorf("%q: the document shares the memory of its row", doc)
+	}
+}
