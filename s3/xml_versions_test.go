@@ -79,3 +79,23 @@ func TestListVersionsXML(t *testing.T) {
 		t.Errorf("%v: %s", err, empty)
 	}
 }
+
+// FuzzVersioning: what is accepted has a status that can be written and read
+// back.
+func FuzzVersioning(f *testing.F) {
+	f.Add([]byte(`<VersioningConfiguration><Status>Enabled</Status><MfaDelete>Disabled</MfaDelete></VersioningConfiguration>`))
+	f.Add([]byte(`<VersioningConfiguration/>`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		c, err := s3.DecodeVersioning(body)
+		if err != nil {
+			if s3.CodeOf(err) != s3.MalformedXML {
+				t.Fatal(err)
+			}
+			return
+		}
+		again, err := s3.DecodeVersioning(s3.AppendVersioning(nil, c.Status))
+		if err != nil || again.Status != c.Status {
+			t.Fatalf("%q reads back as %q, %v", c.Status, again.Status, err)
+		}
+	})
+}
