@@ -16,22 +16,18 @@ import (
 // versionsModel is the listing of all versions by its definition: those given
 // are in order, common prefixes stand for what is under them, once.
 func versionsModel(all []objects.ListedVersion, in objects.ListVersionsInput) (page []string, truncated bool) {
-	past := in.VersionMarker == ""
+	met := false // the version that the marker names
 	for i := range all {
 		v := &all[i]
-		switch {
-		case !strings.HasPrefix(v.Key, in.Prefix), in.KeyMarker != "" && v.Key < in.KeyMarker:
+		if !strings.HasPrefix(v.Key, in.Prefix) || in.AfterPrefix && strings.HasPrefix(v.Key, in.KeyMarker) {
 			continue
-		case in.AfterPrefix && strings.HasPrefix(v.Key, in.KeyMarker):
-			continue
-		case in.KeyMarker != "" && v.Key == in.KeyMarker:
-			if past && in.VersionMarker != "" || v.VersionID == in.VersionMarker {
-				if past {
-					break
-				}
-				past = true
+		}
+		if in.KeyMarker != "" && v.Key <= in.KeyMarker {
+			older := met && v.Key == in.KeyMarker
+			met = met || v.Key == in.KeyMarker && v.VersionID == in.VersionMarker
+			if !older {
+				continue
 			}
-			continue
 		}
 		name := listedName(v)
 		if in.Delimiter != "" {
