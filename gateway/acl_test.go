@@ -268,6 +268,13 @@ func TestCreatingABucketAgainResetsItsACL(t *testing.T) {
 	owner.ok("PUT", "/bucket", "", "x-amz-acl", "authenticated-read")
 	owner.wantACL("/bucket?acl", "owner", "AuthenticatedUsers=READ", "owner=FULL_CONTROL")
 	owner.fails(s3.BucketAlreadyOwnedByYou, "PUT", "/bucket", "", "x-amz-object-ownership", "BucketOwnerEnforced")
+	const tagged = "<CreateBucketConfiguration><Tags><Tag><Key>a</Key><Value>b</Value></Tag></Tags></CreateBucketConfiguration>"
+	owner.fails(s3.BucketAlreadyOwnedByYou, "PUT", "/bucket", tagged)
+	owner.ok("PUT", "/tagged", tagged)
+	owner.ok("PUT", "/tagged", tagged)
+	owner.ok("PUT", "/enforced", "", "x-amz-object-ownership", "BucketOwnerEnforced")
+	owner.ok("PUT", "/enforced", "", "x-amz-acl", "private")
+	owner.fails(s3.InvalidBucketACLWithOwnership, "PUT", "/enforced", "", "x-amz-acl", "public-read")
 }
 
 func TestAnonymousAccess(t *testing.T) {

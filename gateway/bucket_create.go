@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"net/http"
 
 	"github.com/undercroft/undercroft/objects"
@@ -39,7 +40,7 @@ func (g *Gateway) createBucket(x *exchange) error {
 	})
 	if s3.CodeOf(err) == s3.BucketAlreadyOwnedByYou && g.o.Region == legacyRegion {
 		b.Name = x.bucket
-		err = g.createAgain(x, &asked)
+		err = g.createAgain(x, &asked, configs)
 	}
 	if err != nil {
 		return err
@@ -90,15 +91,19 @@ const headerObjectOwnership = "X-Amz-Object-Ownership"
 
 // createAgain is the creation of a bucket that is there and the caller's own:
 // its access control list becomes what the request asks for, all else stays.
-func (g *Gateway) createAgain(x *exchange, asked *askedACL) error {
+// A request that asks for something else is refused.
+func (g *Gateway) createAgain(x *exchange, asked *askedACL, wanted map[objects.ConfigKind][]byte) error {
 	p, err := g.locate(x, x.bucket)
 	if err != nil {
 		return err
 	}
-	if named := x.header(headerObjectOwnership); named != "" && s3.ObjectOwnership(named) != p.ownership {
+	named, tags := x.header(headerObjectOwnership), wanted[objects.ConfigTagging]
+	if named != "" && s3.ObjectOwnership(named) != p.ownership || tags != nil && !bytes.Equal(tags, p.Config(objects.ConfigTagging)) {
 		return s3.NewError(s3.BucketAlreadyOwnedByYou).With("BucketName", string(x.bucket))
 	}
 	switch {
+	case p.facts.ACLsDisabled && !asked.within(p.Owner, p.Owner):
+		return s3.NewError(s3.InvalidBucketACLWithOwnership)
 	case p.facts.ACLsDisabled:
 		return nil
 	case p.facts.Block.BlockPublicAcls && asked.public():
