@@ -1,6 +1,7 @@
 package compat
 
 import (
+	"bytes"
 	"encoding/xml"
 	"fmt"
 	"math/rand/v2"
@@ -341,5 +342,23 @@ func TestListObjectsSeesEveryAcknowledgedChange(t *testing.T) {
 	})
 	if err := g.Wait(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestListUnordered: Ceph's parameter allows any order, so that what comes in
+// order will do; with a delimiter it is refused, as Ceph does.
+func TestListUnordered(t *testing.T) {
+	t.Parallel()
+	c, bucket := newBucket(t)
+	s := shared(t)
+	putKeys(t, c, bucket, []string{"b", "a/1", "a/2"})
+	for _, version := range []string{"", "&list-type=2"} {
+		list := s.raw(t, &rawRequest{Path: "/" + bucket, Query: "allow-unordered=true" + version})
+		list.want(t, "all keys", 200)
+		if got := bytes.Count(list.Body, []byte("<Key>")); got != 3 {
+			t.Errorf("%d keys are listed, want 3", got)
+		}
+		s.raw(t, &rawRequest{Path: "/" + bucket, Query: "allow-unordered=true&delimiter=%2F" + version}).
+			want(t, "with a delimiter", 400, "InvalidArgument")
 	}
 }
