@@ -21,6 +21,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
 const registryBucket = "registry-bucket"
@@ -261,7 +262,10 @@ func dockerRegistry(t *testing.T, storage string) {
 	t.Helper()
 	s := startServer(t)
 	c := s.client()
-	if _, err := c.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String(registryBucket)}); err != nil {
+	_, err := c.CreateBucket(t.Context(), &s3.CreateBucketInput{
+		Bucket: aws.String(registryBucket), ObjectOwnership: types.ObjectOwnershipBucketOwnerPreferred, // the registry sets ACLs
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	r := newRegistry(t, s, storage)
