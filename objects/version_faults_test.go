@@ -150,3 +150,40 @@ func TestVersioningChangeIsSettled(t *testing.T) {
 		}
 	}
 }
+
+// TestUnknownCompletionIsSettled: an upload that somebody else completed with
+// another list has not been completed with this one.
+func TestUnknownCompletionIsSettled(t *testing.T) {
+	r := newRivalry(t, "put", mem.UnknownLost)
+	r.must(r.PutBucketVersioning(t.Context(), bucket, s3.VersioningEnabled))
+	u, err := r.CreateMultipartUpload(t.Context(), objects.CreateUploadInput{Bucket: bucket, Key: "k"})
+	r.must(err)
+	var parts []objects.CompletedPart
+	for n, text := range []string{"one", "two"} {
+		p, err := r.UploadPart(t.Context(), objects.UploadPartInput{
+			Bucket: bucket, Key: "k", Upload: u.ID, Number: n + 1, Body: bodyOf([]byte(text)),
+		})
+		r.must(err)
+		parts = append(parts, objects.CompletedPart{Number: n + 1, ETag: p.ETag})
+	}
+	complete := func(ctx context.Context, part objects.CompletedPart) (objects.Object, error) {
+		return r.CompleteMultipartUpload(ctx, objects.CompleteUploadInput{
+			Bucket: bucket, Key: "k", Upload: u.ID, Parts: []objects.CompletedPart{part}, Size: -1,
+		})
+	}
+	var theirs objects.Object
+	r.rival = func(ctx context.Context) {
+		theirs, err = complete(ctx, parts[1])
+		r.must(err)
+	}
+	r.once.armed.Store(true)
+	mine, err := complete(t.Context(), parts[0])
+	if s3.CodeOf(err) != s3.ServiceUnavailable {
+		t.Errorf("lost, but the answer is %+v, %v; the rival's %+v", mine, err, theirs)
+	}
+	again, err := complete(t.Context(), parts[1])
+	r.must(err)
+	if again.VersionID != theirs.VersionID {
+		t.Errorf("repeated, the version is %s, not %s", again.VersionID, theirs.VersionID)
+	}
+}

@@ -164,11 +164,13 @@ func (s *slot) find(id s3.VersionID) (*metadata.Object, error) {
 }
 
 // wrote says whether the row of a request is there, be it the current version
-// or one that others came after.
+// or one that others came after. The token alone does not tell: completions of
+// one upload share it.
 func wrote(r *metadata.Reader, b metadata.BucketID, row *metadata.Object) (bool, error) {
+	same := func(o *metadata.Object) bool { return o != nil && o.Token == row.Token && o.Suffix == row.Suffix }
 	found, err := r.Object(b, row.Key)
-	if err == nil && (found == nil || found.Token != row.Token) {
+	if err == nil && !same(found) {
 		found, err = r.Version(b, row.Key, row.Ord)
 	}
-	return found != nil && found.Token == row.Token, err
+	return same(found), err
 }
