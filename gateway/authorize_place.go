@@ -22,13 +22,15 @@ type bucketACL struct {
 	facts    iam.ACL
 }
 
-// locate finds a bucket. A configuration that cannot be read is an error: what
+// locate finds a bucket, and holds the request to it: whatever is decided by
+// what it says is not done in another that takes its name. A configuration that cannot be read is an error: what
 // it forbids must not be forgotten.
 func (g *Gateway) locate(x *exchange, name s3.BucketName) (place, error) {
 	state, err := g.o.Objects.BucketState(x.r.Context(), name)
 	if err != nil {
 		return place{}, err
 	}
+	x.r = x.r.WithContext(objects.Bind(x.r.Context(), state))
 	p := place{BucketState: state, facts: iam.BucketFacts{Owner: iam.CanonicalID(state.Owner)}}
 	if err := g.configure(&p); err != nil {
 		return place{}, s3.NewError(s3.InternalError).Because(err)

@@ -97,6 +97,9 @@ func (g *Gateway) createAgain(x *exchange, asked *askedACL, wanted map[objects.C
 	if err != nil {
 		return err
 	}
+	if p.Owner != x.ownerID() { // by now
+		return s3.NewError(s3.BucketAlreadyExists).With("BucketName", string(x.bucket))
+	}
 	named, tags := x.header(headerObjectOwnership), wanted[objects.ConfigTagging]
 	if named != "" && s3.ObjectOwnership(named) != p.ownership || tags != nil && !bytes.Equal(tags, p.Config(objects.ConfigTagging)) {
 		return s3.NewError(s3.BucketAlreadyOwnedByYou).With("BucketName", string(x.bucket))

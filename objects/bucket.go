@@ -148,6 +148,9 @@ func (s *Service) DeleteBucket(ctx context.Context, name s3.BucketName) error {
 		if b == nil {
 			return noSuchBucket(name)
 		}
+		if err := checkBound(ctx, b); err != nil {
+			return err
+		}
 		empty, err := tx.IsEmpty(b.ID)
 		if err != nil {
 			return err

@@ -40,6 +40,9 @@ func (s *Service) changeBucket(ctx context.Context, name s3.BucketName, change f
 		if b == nil {
 			return noSuchBucket(name)
 		}
+		if err := checkBound(ctx, b); err != nil {
+			return err
+		}
 		b.Token = token
 		return change(tx, b)
 	})

@@ -117,9 +117,18 @@ func (c *bucketCache) put(name s3.BucketName, b *BucketState, generation []byte)
 }
 
 // stateIn returns the bucket of a name as a snapshot sees it. The error is
-// NoSuchBucket when there is none. Every change of a bucket gives its row
+// NoSuchBucket when there is none, or another than ctx is bound to. Every change of a bucket gives its row
 // another token: where the token is the same, so is the configuration.
-func (s *Service) stateIn(r *metadata.Reader, name s3.BucketName) (*BucketState, error) {
+func (s *Service) stateIn(ctx context.Context, r *metadata.Reader, name s3.BucketName) (*BucketState, error) {
+	state, err := s.lookUp(r, name)
+	if err != nil {
+		return nil, err
+	}
+	return state, checkBound(ctx, state.row)
+}
+
+// lookUp finds the bucket of a name.
+func (s *Service) lookUp(r *metadata.Reader, name s3.BucketName) (*BucketState, error) {
 	generation, err := r.Generation()
 	if err != nil {
 		return nil, err
@@ -147,8 +156,8 @@ func (s *Service) stateIn(r *metadata.Reader, name s3.BucketName) (*BucketState,
 }
 
 // bucketIn is the row of stateIn.
-func (s *Service) bucketIn(r *metadata.Reader, name s3.BucketName) (*metadata.Bucket, error) {
-	state, err := s.stateIn(r, name)
+func (s *Service) bucketIn(ctx context.Context, r *metadata.Reader, name s3.BucketName) (*metadata.Bucket, error) {
+	state, err := s.stateIn(ctx, r, name)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +168,7 @@ func (s *Service) bucketIn(r *metadata.Reader, name s3.BucketName) (*metadata.Bu
 // nothing is read but the generation stamp.
 func (s *Service) BucketState(ctx context.Context, name s3.BucketName) (b *BucketState, err error) {
 	err = s.db.View(ctx, "bucket", func(r *metadata.Reader) error {
-		b, err = s.stateIn(r, name)
+		b, err = s.stateIn(ctx, r, name)
 		return err
 	})
 	return b, asS3(err)

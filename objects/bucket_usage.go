@@ -10,7 +10,7 @@ import (
 // BucketUsage reads what a bucket holds.
 func (s *Service) BucketUsage(ctx context.Context, name s3.BucketName) (u BucketUsage, err error) {
 	err = s.db.View(ctx, "bucket-usage", func(r *metadata.Reader) error {
-		b, err := s.bucketIn(r, name)
+		b, err := s.bucketIn(ctx, r, name)
 		if err != nil {
 			return err
 		}

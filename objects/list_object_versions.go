@@ -45,7 +45,7 @@ type ListVersionsOutput struct {
 // bucket, all of it read at one version.
 func (s *Service) ListObjectVersions(ctx context.Context, in ListVersionsInput) (out ListVersionsOutput, err error) {
 	err = s.db.View(ctx, "list-versions", func(r *metadata.Reader) error {
-		b, err := s.bucketIn(r, in.Bucket)
+		b, err := s.bucketIn(ctx, r, in.Bucket)
 		if err != nil {
 			return err
 		}

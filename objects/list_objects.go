@@ -12,7 +12,7 @@ import (
 // one version.
 func (s *Service) ListObjects(ctx context.Context, in ListObjectsInput) (out ListObjectsOutput, err error) {
 	err = s.db.View(ctx, "list", func(r *metadata.Reader) error {
-		b, err := s.bucketIn(r, in.Bucket)
+		b, err := s.bucketIn(ctx, r, in.Bucket)
 		if err != nil {
 			return err
 		}

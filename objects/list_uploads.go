@@ -18,7 +18,7 @@ func (s *Service) ListMultipartUploads(ctx context.Context, in ListUploadsInput)
 		}
 	}
 	err = s.db.View(ctx, "list-uploads", func(r *metadata.Reader) error {
-		b, err := s.bucketIn(r, in.Bucket)
+		b, err := s.bucketIn(ctx, r, in.Bucket)
 		if err != nil || in.Max <= 0 {
 			return err
 		}

@@ -56,7 +56,7 @@ type partCopy struct {
 func (p *partCopy) run(ctx context.Context) (UploadPartCopyOutput, error) {
 	var rewrite bool
 	err := p.svc.db.View(ctx, "copy-part", func(r *metadata.Reader) (err error) {
-		if p.source, err = p.svc.bucketIn(r, p.in.Source.Bucket); err != nil {
+		if p.source, err = p.svc.bucketIn(ctx, r, p.in.Source.Bucket); err != nil {
 			return err
 		}
 		if err = p.find(r, p.source); err != nil {

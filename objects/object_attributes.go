@@ -10,7 +10,7 @@ import (
 // uploaded in.
 func (s *Service) GetObjectAttributes(ctx context.Context, in AttributesInput) (out AttributesOutput, err error) {
 	err = s.db.View(ctx, "attributes", func(r *metadata.Reader) error {
-		b, err := s.bucketIn(r, in.Bucket)
+		b, err := s.bucketIn(ctx, r, in.Bucket)
 		if err != nil {
 			return err
 		}

@@ -46,7 +46,7 @@ func (s *Service) look(
 	out := &GetObjectOutput{}
 	var row *metadata.Object
 	err := s.db.View(ctx, "get", func(r *metadata.Reader) error {
-		b, err := s.bucketIn(r, in.Bucket)
+		b, err := s.bucketIn(ctx, r, in.Bucket)
 		if err != nil {
 			return err
 		}
