@@ -42,7 +42,7 @@ def anchor(heading):
 def passed_before(results):
     """The tests that the results.md of an earlier run counts as passed."""
     text = Path(results).read_text(encoding="utf-8")
-    return set(re.search(r"<!-- passed: (.*?) -->", text, re.DOTALL).group(1).split())
+    return set(re.search(r"<!-- passed:(.*?)-->", text, re.DOTALL).group(1).split())
 
 
 def table(results, lists):
