@@ -123,7 +123,7 @@ func TestObjectSystemHeadersAndMetadata(t *testing.T) {
 		ContentEncoding: aws.String("gzip"), ContentLanguage: aws.String("de, en"), ContentType: aws.String("text/plain; charset=utf-8"),
 		Expires:      aws.Time(time.Date(2065, 10, 21, 7, 28, 0, 0, time.UTC)),
 		Metadata:     map[string]string{"UPPER-Name": "Value With  Spaces", "empty": "", "plus": "a+b%20c"},
-		StorageClass: types.StorageClassStandard, ACL: types.ObjectCannedACLBucketOwnerFullControl,
+		StorageClass: types.StorageClassStandard, ACL: types.ObjectCannedACLPrivate,
 	})
 	if err != nil {
 		t.Fatal(err)

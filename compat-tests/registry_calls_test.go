@@ -21,16 +21,9 @@ import (
 // makes, in the way it makes them. The driver uses an older SDK, which sends no
 // checksums: so does registryClient.
 
-// It sends x-amz-acl: private, which new buckets do not take.
 func registryClient(t *testing.T) (*s3.Client, string) {
 	t.Helper()
-	c, bucket := newBucket(t)
-	_, err := c.PutBucketOwnershipControls(t.Context(), &s3.PutBucketOwnershipControlsInput{
-		Bucket: &bucket, OwnershipControls: ownershipControls(types.ObjectOwnershipBucketOwnerPreferred),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, bucket := newBucket(t)
 	return shared(t).client(func(o *s3.Options) {
 		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired

@@ -50,6 +50,8 @@ func TestNewBucketsAreAsAtAWS(t *testing.T) {
 		t.Error(a.body)
 	}
 	owner.fails(s3.AccessControlListNotSupported, "PUT", "/bucket/key", "body", "x-amz-acl", "public-read")
+	owner.ok("PUT", "/bucket/key", "body", "x-amz-acl", "private") // the same as none, to the owner
+	owner.fails(s3.AccessControlListNotSupported, "PUT", "/bucket/key?acl", "", "x-amz-acl", "private")
 	owner.denied("PUT", "/bucket?policy", allow("s3:GetObject", "bucket/*"))
 	owner.denied("PUT", "/public", "", "x-amz-object-ownership", "ObjectWriter", "x-amz-acl", "public-read")
 	owner.fails(s3.InvalidBucketACLWithOwnership, "PUT", "/public", "", "x-amz-acl", "public-read")

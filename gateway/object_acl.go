@@ -114,7 +114,10 @@ func (x *exchange) owned(asked *askedACL) (newObject, error) {
 	o := newObject{owner: x.writer()}
 	switch p.ownership {
 	case s3.BucketOwnerEnforced:
-		if !asked.givesBucketOwnerControl(p.Owner) {
+		// To the bucket's own account, private means the same as
+		// bucket-owner-full-control; many clients send it unasked.
+		own := o.owner == p.Owner && asked.canned == s3.ACLPrivate
+		if !own && !asked.givesBucketOwnerControl(p.Owner) {
 			return o, s3.NewError(s3.AccessControlListNotSupported)
 		}
 		o.owner = p.Owner
