@@ -81,7 +81,7 @@ func (g *Gateway) authorize(x *exchange) error {
 	if err := g.enter(x); err != nil {
 		return err
 	}
-	q := question{action: x.action(), place: &x.place, bucket: x.bucket, key: x.key}
+	q := question{action: x.action(), place: &x.place, bucket: x.bucket, key: x.key, version: x.version()}
 	switch x.op.decided {
 	case onVersion:
 		x.access = x.accessTo(&q)
@@ -123,6 +123,8 @@ type question struct {
 	place  *place // nil where no bucket is there: ListBuckets, CreateBucket
 	bucket s3.BucketName
 	key    s3.Key
+	// version is the one that is named, if one is.
+	version s3.VersionID
 	// object is the version that is there; nil where none is, or none counts.
 	object *objects.Object
 	// uploader is who began the multipart upload that is asked about.

@@ -85,9 +85,11 @@ func (c *conditions) s3(name string) []string {
 	case "x-amz-copy-source":
 		return c.copySource()
 	case "versionid":
-		return optional(c.x.param("versionId"))
+		return optional(string(c.q.version))
 	case "locationconstraint":
 		return optional(c.x.region)
+	case "x-amz-object-ownership":
+		return c.ownership()
 	case "objectcreationoperation":
 		return c.creates()
 	case "if-match":
@@ -115,9 +117,23 @@ func (c *conditions) s3(name string) []string {
 	return c.signature(name)
 }
 
-// header is a key that is a request header.
+// header is a key that is a request header. Of one that is there several times
+// the first counts, as for the operation, and an empty one is none; grants add
+// up, so that no condition holds for one of them alone.
 func (c *conditions) header(name string) []string {
-	return c.x.r.Header[http.CanonicalHeaderKey(name)]
+	name = http.CanonicalHeaderKey(name)
+	if strings.HasPrefix(name, "X-Amz-Grant-") {
+		return optional(strings.Join(c.x.r.Header[name], ","))
+	}
+	return optional(c.x.header(name))
+}
+
+// ownership is what a document asks for, or the header of CreateBucket.
+func (c *conditions) ownership() []string {
+	if c.x.op.Name == "PutBucketOwnershipControls" {
+		return optional(string(c.x.ownership))
+	}
+	return c.header("x-amz-object-ownership")
 }
 
 // listing are the keys of listings. Whether somebody may know that a key is
@@ -132,7 +148,8 @@ func (c *conditions) listing(name string) []string {
 	if c.x.scope != ScopeBucket || !strings.HasPrefix(c.x.op.Name, "List") {
 		return nil
 	}
-	return c.x.query[name]
+	values := c.x.query[name]
+	return values[:min(len(values), 1)] // the one that the listing takes
 }
 
 // copySource is bucket/key, with and without the slash before it: policies
@@ -233,11 +250,14 @@ func tagKeys(tags []objects.Pair) []string {
 	return keys
 }
 
+// tagValue returns the values of the tags of a name. Tags whose names differ in
+// case alone are all meant: the name of a condition key has none.
 func tagValue(tags []objects.Pair, name string) []string {
+	var values []string
 	for i := range tags {
 		if strings.EqualFold(tags[i].Name, name) {
-			return one(tags[i].Value)
+			values = append(values, tags[i].Value)
 		}
 	}
-	return nil
+	return values
 }

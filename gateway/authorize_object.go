@@ -63,7 +63,7 @@ func (g *Gateway) allowUpload(x *exchange, q *question) error {
 // accessToSource asks whether the caller may read the source of a copy, and
 // copy its tags where the copy keeps them.
 func (x *exchange) accessToSource(from *place, src *s3.CopySource) objects.Access {
-	q := question{action: "s3:GetObject", place: from, bucket: src.Bucket, key: src.Key}
+	q := question{action: "s3:GetObject", place: from, bucket: src.Bucket, key: src.Key, version: src.Version}
 	tagging := "s3:GetObjectTagging"
 	if src.Version != "" {
 		q.action, tagging = "s3:GetObjectVersion", "s3:GetObjectVersionTagging"

@@ -100,7 +100,7 @@ func TestAnswersWithoutADecisionAreNotSent(t *testing.T) {
 // has to decide by itself.
 func TestEveryRowIsDecided(t *testing.T) {
 	byThemselves := map[string]decided{
-		"CreateBucket": onBody, "PostObject": onBody, "DeleteObjects": onKeys,
+		"CreateBucket": onBody, "PostObject": onBody, "PutBucketOwnershipControls": onBody, "DeleteObjects": onKeys,
 		"PreflightBucket": onNothing, "PreflightObject": onNothing,
 	}
 	for _, op := range Operations() {

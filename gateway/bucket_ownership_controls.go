@@ -15,14 +15,22 @@ func (g *Gateway) getBucketOwnershipControls(x *exchange) error {
 	return g.withDocument(x, x.place.ownership.AppendXML)
 }
 
-// putBucketOwnershipControls answers PutBucketOwnershipControls.
+// putBucketOwnershipControls answers PutBucketOwnershipControls. What its
+// document asks for is a condition key.
 func (g *Gateway) putBucketOwnershipControls(x *exchange) error {
+	if err := g.enter(x); err != nil {
+		return err
+	}
 	body, err := x.readConfiguration()
 	if err != nil {
 		return err
 	}
 	ownership, err := s3.DecodeOwnershipControls(body)
 	if err != nil {
+		return err
+	}
+	x.ownership = ownership
+	if err := x.allow(&question{action: x.op.Action, place: &x.place, bucket: x.bucket}); err != nil {
 		return err
 	}
 	if ownership == s3.BucketOwnerEnforced && x.place.grantsOthers() {

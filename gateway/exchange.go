@@ -40,9 +40,11 @@ type exchange struct {
 	// decided says that somebody was asked, and allowed. Without that no answer
 	// but an error is sent.
 	decided bool
-	region  string         // that CreateBucket asks for
-	tags    []objects.Pair // that the body sets
-	names   map[s3.OwnerID]string
+	region  string // that CreateBucket asks for
+	// ownership is what the document of PutBucketOwnershipControls asks for.
+	ownership s3.ObjectOwnership
+	tags      []objects.Pair // that the body sets
+	names     map[s3.OwnerID]string
 
 	status int   // of the response; 0 until it has begun
 	sent   int64 // bytes of the response's body

@@ -25,7 +25,7 @@ func (g *Gateway) deleteObject(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	q := question{action: "s3:GetObject", place: &x.place, bucket: x.bucket, key: x.key}
+	q := question{action: "s3:GetObject", place: &x.place, bucket: x.bucket, key: x.key, version: x.version()}
 	if x.version() != "" {
 		q.action = "s3:GetObjectVersion"
 	}

@@ -92,7 +92,7 @@ func (x *exchange) showTagCount(o *objects.Object) {
 	if len(o.Tags) == 0 {
 		return
 	}
-	q := question{action: "s3:GetObjectTagging", place: &x.place, bucket: x.bucket, key: x.key, object: o}
+	q := question{action: "s3:GetObjectTagging", place: &x.place, bucket: x.bucket, key: x.key, version: x.version(), object: o}
 	if x.version() != "" {
 		q.action = "s3:GetObjectVersionTagging"
 	}

@@ -67,8 +67,8 @@ func (g *Gateway) deleteOne(ctx context.Context, x *exchange, o *s3.ObjectToDele
 			d.err = g.deleteFailed(ctx, x, o, fmt.Errorf("panic: %v", p))
 		}
 	}()
-	q := question{action: "s3:DeleteObject", place: &x.place, bucket: x.bucket, key: o.Key, match: o.ETag}
-	read := question{action: "s3:GetObject", place: &x.place, bucket: x.bucket, key: o.Key}
+	q := question{action: "s3:DeleteObject", place: &x.place, bucket: x.bucket, key: o.Key, version: o.Version, match: o.ETag}
+	read := question{action: "s3:GetObject", place: &x.place, bucket: x.bucket, key: o.Key, version: o.Version}
 	if o.Version != "" {
 		q.action, read.action = "s3:DeleteObjectVersion", "s3:GetObjectVersion"
 	}

@@ -93,7 +93,7 @@ func bucketConfigurationWrites() []Operation {
 		{Name: "PutBucketMetricsConfiguration", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"metrics", "id"}, Action: "s3:PutMetricsConfiguration"},
 		{Name: "PutBucketNotification", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"notification"}, Action: "s3:PutBucketNotification"},
 		{Name: "PutBucketNotificationConfiguration", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"notification"}, Action: "s3:PutBucketNotification"},
-		{Name: "PutBucketOwnershipControls", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"ownershipControls"}, Action: "s3:PutBucketOwnershipControls", handle: (*Gateway).putBucketOwnershipControls},
+		{Name: "PutBucketOwnershipControls", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"ownershipControls"}, Action: "s3:PutBucketOwnershipControls", handle: (*Gateway).putBucketOwnershipControls, decided: onBody},
 		{Name: "PutBucketPolicy", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"policy"}, Action: "s3:PutBucketPolicy", handle: (*Gateway).putBucketPolicy},
 		{Name: "PutBucketReplication", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"replication"}, Action: "s3:PutReplicationConfiguration"},
 		{Name: "PutBucketRequestPayment", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"requestPayment"}, Action: "s3:PutBucketRequestPayment", handle: (*Gateway).putBucketRequestPayment},

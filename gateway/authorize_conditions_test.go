@@ -1,0 +1,129 @@
+package gateway
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/undercroft/undercroft/s3"
+)
+
+// when is a statement about everybody that holds under a condition.
+func when(effect, action, resource, condition string) string {
+	return fmt.Sprintf(`{"Effect":%q,"Principal":"*","Action":%q,"Resource":"arn:aws:s3:::%s","Condition":{%s}}`,
+		effect, action, resource, condition)
+}
+
+// TestConditionsAreAboutWhatCounts: of a header or a parameter that is there
+// twice, a policy sees what the operation obeys, and no more.
+func TestConditionsAreAboutWhatCounts(t *testing.T) {
+	const control = "bucket-owner-full-control"
+	r := newRealm(t)
+	owner, other := r.newAccount("owner"), r.newAccount("other")
+	owner.ok("PUT", "/bucket", "")
+	owner.ok("PUT", "/bucket/secret/key", "body")
+	twice := []string{"x-amz-acl", "private", "x-amz-acl", control}
+	for _, p := range []string{
+		policy(when("Allow", "s3:PutObject", "bucket/*", `"StringEquals":{"s3:x-amz-acl":"`+control+`"}`)),
+		policy(`{"Effect":"Allow","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::bucket/*"}`,
+			when("Deny", "s3:PutObject", "bucket/*", `"StringNotEquals":{"s3:x-amz-acl":"`+control+`"}`)),
+		policy(`{"Effect":"Allow","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::bucket/*"}`,
+			when("Deny", "s3:PutObject", "bucket/*", `"Null":{"s3:x-amz-acl":"true"}`)),
+	} {
+		owner.ok("PUT", "/bucket?policy", p)
+		other.denied("PUT", "/bucket/key", "body")
+		other.ok("PUT", "/bucket/key", "body", "x-amz-acl", control)
+		if !strings.Contains(p, "Null") {
+			other.denied("PUT", "/bucket/key", "body", twice...)
+			other.denied("POST", "/bucket/key?uploads", "", twice...)
+		}
+		other.denied("PUT", "/bucket/key", "body", "x-amz-acl", "")
+	}
+	mine := "id=" + owner.id()
+	owner.ok("PUT", "/bucket?policy", policy(
+		when("Allow", "s3:PutObject", "bucket/*", `"StringEquals":{"s3:x-amz-grant-full-control":"`+mine+`"}`)))
+	other.ok("PUT", "/bucket/key", "body", "x-amz-grant-full-control", mine)
+	other.denied("PUT", "/bucket/key", "body", "x-amz-grant-full-control", mine, "x-amz-grant-full-control", "id="+other.id())
+
+	owner.ok("PUT", "/bucket?policy", policy(when("Allow", "s3:ListBucket", "bucket", `"StringEquals":{"s3:prefix":"home/"}`)))
+	other.ok("GET", "/bucket?prefix=home/", "")
+	for _, target := range []string{"/bucket?prefix=&prefix=home/", "/bucket?list-type=2&prefix=secret/&prefix=home/"} {
+		r.anonymous().denied("GET", target, "")
+	}
+}
+
+// TestVersionsDecideWhereverTheyAreNamed: in a query, in the source of a copy,
+// and in a list of deletions.
+func TestVersionsDecideWhereverTheyAreNamed(t *testing.T) {
+	r := newRealm(t)
+	owner, other := r.newAccount("owner"), r.newAccount("other")
+	owner.ok("PUT", "/bucket", "")
+	owner.ok("PUT", "/bucket?versioning", "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>")
+	kept := owner.ok("PUT", "/bucket/key", "one").Header.Get("x-amz-version-id")
+	open := owner.ok("PUT", "/bucket/key", "two").Header.Get("x-amz-version-id")
+	named := `"StringEquals":{"s3:VersionId":` + fmt.Sprintf("%q", kept) + `}`
+	owner.ok("PUT", "/bucket?policy", policy(
+		`{"Effect":"Allow","Principal":"*","Action":["s3:GetObjectVersion","s3:DeleteObjectVersion"],"Resource":"arn:aws:s3:::bucket/*"}`,
+		when("Deny", "s3:GetObjectVersion", "bucket/*", named), when("Deny", "s3:DeleteObjectVersion", "bucket/*", named)))
+	other.ok("PUT", "/copies", "")
+	other.ok("PUT", "/copies/key", "", "x-amz-copy-source", "/bucket/key?versionId="+url.QueryEscape(open))
+	other.denied("PUT", "/copies/key", "", "x-amz-copy-source", "/bucket/key?versionId="+url.QueryEscape(kept))
+	upload := "/copies/parts?partNumber=1&uploadId=" + uploadIn(t, other.ok("POST", "/copies/parts?uploads", "").body)
+	other.denied("PUT", upload, "", "x-amz-copy-source", "/bucket/key?versionId="+url.QueryEscape(kept))
+	for _, version := range []string{kept, open} {
+		body := "<Delete><Object><Key>key</Key><VersionId>" + version + "</VersionId></Object></Delete>"
+		a := other.ok("POST", "/bucket?delete", body, "Content-MD5", md5Of(body))
+		if denied := strings.Contains(a.body, string(s3.AccessDenied)); denied != (version == kept) {
+			t.Error(a.body)
+		}
+	}
+	owner.ok("DELETE", "/bucket?policy", "")
+	owner.ok("GET", "/bucket/key?versionId="+kept, "")
+}
+
+// TestOwnershipDecidesAsTheDocumentSays: the condition key of the header is
+// that of the document where there is one.
+func TestOwnershipDecidesAsTheDocumentSays(t *testing.T) {
+	r := newRealm(t)
+	owner := r.newAccount("owner")
+	user := owner.user("user", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:PutBucketOwnershipControls","Resource":"*",
+		"Condition":{"StringEquals":{"s3:x-amz-object-ownership":"BucketOwnerEnforced"}}}}`)
+	owner.ok("PUT", "/bucket", "")
+	user.denied("PUT", "/bucket?ownershipControls", ownership(s3.ObjectWriter), "x-amz-object-ownership", "BucketOwnerEnforced")
+	user.denied("PUT", "/bucket?ownershipControls", ownership(s3.ObjectWriter))
+	r.anonymous().denied("PUT", "/bucket?ownershipControls", ownership(s3.BucketOwnerEnforced))
+	user.ok("PUT", "/bucket?ownershipControls", ownership(s3.BucketOwnerEnforced))
+}
+
+// TestCreatingAgainChangesNoListPastTheBucketsPolicy: the list of a bucket that
+// is there is changed by who may put it.
+func TestCreatingAgainChangesNoListPastTheBucketsPolicy(t *testing.T) {
+	r := newRealm(t)
+	owner := r.newAccount("owner")
+	everything := owner.user("everything", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}`)
+	creator := owner.user("creator", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:CreateBucket","Resource":"*"}}`)
+	owner.ok("PUT", "/bucket", "")
+	creator.ok("PUT", "/bucket", "")
+	owner.ok("PUT", "/bucket?policy", statement("Deny", `"*"`, "s3:PutBucketAcl", "bucket"))
+	everything.denied("PUT", "/bucket?acl", "", "x-amz-acl", "public-read")
+	everything.denied("PUT", "/bucket", "", "x-amz-acl", "public-read")
+	owner.wantACL("/bucket?acl", "owner", "owner=FULL_CONTROL")
+	owner.ok("PUT", "/open", "", "x-amz-acl", "public-read")
+	creator.denied("PUT", "/open", "")
+	owner.wantACL("/open?acl", "owner", "AllUsers=READ", "owner=FULL_CONTROL")
+	owner.ok("PUT", "/open", "")
+	owner.wantACL("/open?acl", "owner", "owner=FULL_CONTROL")
+}
+
+// TestTagsThatDifferInCaseAllCount: condition keys have no case, tags have.
+func TestTagsThatDifferInCaseAllCount(t *testing.T) {
+	r := newRealm(t)
+	owner, other := r.newAccount("owner"), r.newAccount("other")
+	owner.ok("PUT", "/bucket", "")
+	owner.ok("PUT", "/bucket/key", "body", "x-amz-tagging", "class=secret&Class=public")
+	owner.ok("PUT", "/bucket?policy", policy(
+		`{"Effect":"Allow","Principal":"*","Action":["s3:GetObject"],"Resource":"arn:aws:s3:::bucket/*"}`,
+		when("Deny", "s3:GetObject", "bucket/*", `"StringEquals":{"s3:ExistingObjectTag/class":"secret"}`)))
+	other.denied("GET", "/bucket/key", "")
+}
