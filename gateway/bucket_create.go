@@ -107,14 +107,18 @@ func (g *Gateway) createAgain(x *exchange, asked *askedACL, wanted map[objects.C
 	switch {
 	case p.facts.ACLsDisabled && !asked.within(p.Owner, p.Owner):
 		return s3.NewError(s3.InvalidBucketACLWithOwnership)
-	case p.facts.ACLsDisabled:
+	case p.facts.ACLsDisabled, !asked.given && p.acl == nil:
 		return nil
+	}
+	// The bucket is there, and with it a policy that may forbid this.
+	if err := x.allow(&question{action: "s3:PutBucketAcl", place: &p, bucket: x.bucket}); err != nil {
+		return err
+	}
+	switch {
 	case p.facts.Block.BlockPublicAcls && asked.public():
 		return denied("the public access block refuses public access control lists")
 	case asked.given:
 		return g.o.Objects.PutBucketConfig(x.r.Context(), x.bucket, objects.ConfigACL, bucketACLDocument(p.Owner, asked))
-	case p.acl == nil:
-		return nil
 	}
 	return g.o.Objects.DeleteBucketConfig(x.r.Context(), x.bucket, objects.ConfigACL)
 }
