@@ -1,5 +1,8 @@
 package iam
 
+// anonymousID is the aws:userid of callers who did not sign.
+const anonymousID = "anonymous"
+
 // evaluation is a request while it is decided.
 type evaluation struct {
 	*Request
@@ -42,7 +45,7 @@ func (e *evaluation) ofPrincipal(key string) string {
 		case "aws:principaltype":
 			return "Anonymous"
 		case "aws:userid":
-			return "anonymous"
+			return anonymousID
 		}
 		return ""
 	}

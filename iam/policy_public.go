@@ -46,6 +46,8 @@ func (c *condition) fixes(v comparison) bool {
 		return false
 	}
 	switch c.key {
+	case "aws:userid":
+		return t.fixed() && !strings.EqualFold(t.text, anonymousID) // who is everybody
 	case "s3:dataaccesspointarn":
 		// Of access points it is enough that the account is fixed.
 		fields := strings.SplitN(t.text, ":", 6)
@@ -53,7 +55,7 @@ func (c *condition) fixes(v comparison) bool {
 	case "aws:sourceip", "aws:sourcearn", "aws:sourcevpc", "aws:sourcevpce", "aws:sourceowner", "aws:sourceaccount",
 		"aws:sourceorgid", "aws:sourceorgpaths", "aws:sourcevpcarn", "aws:vpceaccount", "aws:vpceorgid",
 		"aws:vpceorgpaths", "aws:principalaccount", "aws:principalarn", "aws:principalorgid", "aws:principalorgpaths",
-		"aws:principalservicename", "aws:principalservicenameslist", "aws:userid", "aws:username",
+		"aws:principalservicename", "aws:principalservicenameslist", "aws:username",
 		"s3:dataaccesspointaccount", "s3:x-amz-server-side-encryption-aws-kms-key-id":
 		return t.fixed()
 	}

@@ -43,6 +43,8 @@ func TestPolicyIsPublic(t *testing.T) {
 		{"a source by its ARN", map[string]string{"Condition": `{"ArnEquals": {"aws:SourceArn": "arn:aws:sns:r:1:t"}}`}, false},
 		{"a network", map[string]string{"Condition": `{"StringEquals": {"aws:SourceVpc": "vpc-1"}}`}, false},
 		{"a user id", map[string]string{"Condition": `{"StringEquals": {"aws:userid": "AIDA"}}`}, false},
+		{"the user id of nobody", map[string]string{"Condition": `{"StringEquals": {"aws:userid": "anonymous"}}`}, true},
+		{"the user id of nobody in capitals", map[string]string{"Condition": `{"StringEqualsIgnoreCase": {"aws:userid": ["AIDA", "ANONYMOUS"]}}`}, true},
 		{"sessions of a role", map[string]string{"Condition": `{"StringLike": {"aws:userid": "AROA:*"}}`}, true},
 		{"access points of an account", map[string]string{"Condition": `{"ArnLike": {"s3:DataAccessPointArn": "arn:aws:s3:r:111111111111:accesspoint/*"}}`}, false},
 		{"access points of any account", map[string]string{"Condition": `{"ArnLike": {"s3:DataAccessPointArn": "arn:aws:s3:r:*:accesspoint/*"}}`}, true},
