@@ -108,7 +108,7 @@ func (d *Directory) createAccount(ctx context.Context, id iam.AccountID, in iam.
 		if err != nil {
 			return iam.CreatedAccount{}, err
 		}
-		row.Account, pair.Account, pair.User = a.ID, id, ""
+		row.Account, row.User, pair.Account, pair.User = a.ID, "", id, ""
 		out.Key, k = &pair, row
 	}
 	err = d.update(ctx, classGive, func(tx *metadata.Tx) error {
