@@ -59,6 +59,20 @@ func (s *signable) header(name string) string {
 	return ""
 }
 
+// twoCases returns a header that the query gives in more than one case, empty
+// for none: which of them was signed, nobody could say.
+func (s *signable) twoCases() string {
+	seen := make(map[string]bool, len(s.query))
+	for param := range s.query {
+		name := strings.ToLower(param)
+		if seen[name] && (strings.HasPrefix(name, "x-amz-") || name == "content-md5" || name == "content-type") {
+			return name
+		}
+		seen[name] = true
+	}
+	return ""
+}
+
 // appendAmzHeaders appends the x-amz-* headers by name, one line for each.
 func (s *signable) appendAmzHeaders(b []byte) []byte {
 	amz := make(map[string]string)

@@ -151,6 +151,9 @@ func (c *claim) fromQuery(now time.Time) error {
 		return s3.NewError(s3.AccessDenied).
 			WithMessage("Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters")
 	}
+	if name := c.signed.twoCases(); name != "" {
+		return s3.NewError(s3.AccessDenied).WithMessage("A parameter is there in two cases: " + name)
+	}
 	seconds, err := strconv.ParseInt(c.signed.date, 10, 64)
 	if err != nil {
 		return s3.NewError(s3.AccessDenied).

@@ -172,6 +172,8 @@ func TestRefusals(t *testing.T) {
 		{"two keys", query("AWSAccessKeyId=a&AWSAccessKeyId=b&Signature=b" + valid), s3.AccessDenied, "requires"},
 		{"expires is a word", query("AWSAccessKeyId=a&Signature=b&Expires=soon"), s3.AccessDenied, "seconds since epoch"},
 		{"expired", query("AWSAccessKeyId=a&Signature=b&Expires=1"), s3.AccessDenied, "Request has expired"},
+		{"a header in two cases", query("AWSAccessKeyId=a&Signature=b&x-amz-acl=private&X-Amz-Acl=public-read" + valid), s3.AccessDenied, "two cases"},
+		{"a content type in two cases", query("AWSAccessKeyId=a&Signature=b&content-type=a&Content-Type=b" + valid), s3.AccessDenied, "two cases"},
 		{"broken escape", query("AWSAccessKeyId=%zz"), s3.InvalidURI, ""},
 	}
 	for _, tt := range tests {
