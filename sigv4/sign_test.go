@@ -176,3 +176,37 @@ func verified(tb testing.TB, r *http.Request) *Result {
 	}
 	return res
 }
+
+// However many headers are signed, each is found among them, and one that is
+// not is missed.
+func TestManySignedHeaders(t *testing.T) {
+	r := get()
+	for i := range 500 {
+		r.Header.Set(fmt.Sprintf("X-Amz-Meta-%d", i), "v")
+	}
+	signRequest(r)
+	verified(t, r)
+	r.Header.Set("X-Amz-Meta-More", "v")
+	_, err := newVerifier(t).Verify(r)
+	if kindOf(err) != KindHeadersNotSigned || answer(t, err).Field("HeadersNotSigned") != "x-amz-meta-more" {
+		t.Error(err)
+	}
+}
+
+func BenchmarkManySignedHeaders(b *testing.B) {
+	r := signRequest(get())
+	var signed []string
+	for i := range 2500 {
+		r.Header[fmt.Sprintf("X-Amz-%d", i)] = []string{""}
+	}
+	for i := range 6000 {
+		signed = append(signed, fmt.Sprintf("%04d", i))
+	}
+	signWith(r, strings.Join(signed, ";"))
+	v := newVerifier(b)
+	for b.Loop() {
+		if _, err := v.Verify(r); kindOf(err) != KindHeadersNotSigned {
+			b.Fatal(err)
+		}
+	}
+}
