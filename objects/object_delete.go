@@ -21,7 +21,11 @@ func (s *Service) DeleteObject(ctx context.Context, in DeleteObjectInput) (Delet
 		return DeleteObjectOutput{}, err
 	}
 	d := &deletion{svc: s, in: &in, token: s.db.NewToken(), suffix: s.db.NewSuffix()}
-	err = s.updateKey(ctx, "delete", b.ID, string(in.Key), func(tx *metadata.Tx) error { return d.run(tx, b) })
+	class := "delete"
+	if in.VersionID == "" && b.Versioning != metadata.Unversioned {
+		class = "mark" // frees nothing: a full disk must not be filled with markers
+	}
+	err = s.updateKey(ctx, class, b.ID, string(in.Key), func(tx *metadata.Tx) error { return d.run(tx, b) })
 	if errors.Is(err, kv.ErrUnknownCommit) {
 		err = s.settle(ctx, err, func(r *metadata.Reader) (bool, error) {
 			if d.marker != nil {

@@ -53,7 +53,11 @@ func TestUnknownDeletionsAreSettled(t *testing.T) {
 			} {
 				applied := fault == mem.UnknownApplied
 				t.Run(name+"/"+rival+map[bool]string{true: "/applied", false: "/lost"}[applied], func(t *testing.T) {
-					r := newRivalry(t, "delete", fault)
+					class := "delete"
+					if name == "marker" || name == "null marker" {
+						class = "mark"
+					}
+					r := newRivalry(t, class, fault)
 					if status != "" {
 						r.must(r.PutBucketVersioning(t.Context(), bucket, status))
 					}

@@ -147,7 +147,7 @@ func metadataLost(home, path string, cause error) error {
 }
 
 // freesSpace names the transaction classes that go on when the disk of the
-// metadata is full.
+// metadata is full. Those that leave a delete marker are not among them.
 func freesSpace(class string) bool {
 	return slices.Contains([]string{"delete", "delete-bucket", "abort", "abandon", "collect", "open", "partition", "account-revoke"}, class)
 }
