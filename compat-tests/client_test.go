@@ -71,38 +71,6 @@ func newBucket(t *testing.T) (*s3.Client, string) {
 	return shared(t).bucket(t)
 }
 
-// removeBucket aborts uploads, deletes versions one by one and then the bucket.
-func removeBucket(ctx context.Context, c *s3.Client, bucket string) error {
-	uploads := s3.NewListMultipartUploadsPaginator(c, &s3.ListMultipartUploadsInput{Bucket: &bucket})
-	for uploads.HasMorePages() {
-		page, err := uploads.NextPage(ctx)
-		if err != nil {
-			return err
-		}
-		for _, u := range page.Uploads {
-			_, err := c.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &bucket, Key: u.Key, UploadId: u.UploadId})
-			if err != nil {
-				return err
-			}
-		}
-	}
-	versions := s3.NewListObjectVersionsPaginator(c, &s3.ListObjectVersionsInput{Bucket: &bucket})
-	for versions.HasMorePages() {
-		page, err := versions.NextPage(ctx)
-		if err != nil {
-			return err
-		}
-		for _, id := range identifiersOf(page) {
-			_, err := c.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &bucket, Key: id.Key, VersionId: id.VersionId})
-			if err != nil {
-				return err
-			}
-		}
-	}
-	_, err := c.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: &bucket})
-	return err
-}
-
 func randomHex(n int) string {
 	b := make([]byte, n)
 	_, _ = rand.Read(b)

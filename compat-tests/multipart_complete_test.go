@@ -75,6 +75,30 @@ func TestMultipartPartOverwrittenAndLeftOut(t *testing.T) {
 	wantBytes(t, "object", get(t, c, bucket, "k"), slices.Concat(second, last))
 }
 
+// TestMultipartPartListedTwice: of a part that was sent again and is listed each
+// time, the last entry counts. AWS documents only that the list ascends.
+func TestMultipartPartListedTwice(t *testing.T) {
+	t.Parallel()
+	c, bucket := newBucket(t)
+	u := beginUpload(t, c, bucket, "k")
+	first, again, last := pattern(5*mib, 1), pattern(5*mib, 2), pattern(100, 3)
+	u.part(1, first)
+	u.part(1, again)
+	u.part(2, last)
+	stale, current, end := u.done[0], u.done[1], u.done[2]
+	_, err := u.tryComplete([]types.CompletedPart{current, stale, end})
+	wantError(t, err, 400, "InvalidPart")
+	wantAbsent(t, c, bucket, "k")
+	out, err := u.tryComplete([]types.CompletedPart{stale, current, end})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := multipartETag([][]byte{again, last}); aws.ToString(out.ETag) != want {
+		t.Errorf("ETag %s, want %s", aws.ToString(out.ETag), want)
+	}
+	wantBytes(t, "object", get(t, c, bucket, "k"), slices.Concat(again, last))
+}
+
 func TestMultipartManyParts(t *testing.T) {
 	t.Parallel()
 	notShort(t)
@@ -115,7 +139,7 @@ func TestMultipartCompleteErrors(t *testing.T) {
 	wantError(t, err, 400, "EntityTooSmall")
 	_, err = u.tryComplete([]types.CompletedPart{two, one})
 	wantError(t, err, 400, "InvalidPartOrder")
-	_, err = u.tryComplete([]types.CompletedPart{one, one})
+	_, err = u.tryComplete([]types.CompletedPart{one, two, one})
 	wantError(t, err, 400, "InvalidPartOrder")
 	_, err = u.tryComplete([]types.CompletedPart{one, {PartNumber: aws.Int32(3), ETag: two.ETag}})
 	wantError(t, err, 400, "InvalidPart")
