@@ -158,7 +158,7 @@ def test_multipart_by_hand(s3, bucket):
     assert [p["Size"] for p in s3.list_parts(Bucket=bucket, Key="k", UploadId=upload)["Parts"]] == [5 * MIB, 3]
     refused(
         "InvalidPartOrder", 400, s3.complete_multipart_upload, Bucket=bucket, Key="k", UploadId=upload,
-        MultipartUpload={"Parts": [parts[0], parts[0]]},
+        MultipartUpload={"Parts": [parts[1], parts[0]]},
     )
     done = s3.complete_multipart_upload(Bucket=bucket, Key="k", UploadId=upload, MultipartUpload={"Parts": parts})
     assert done["ChecksumSHA256"].endswith("-2")
