@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"cmp"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -90,6 +92,8 @@ func (c *conditions) s3(name string) []string {
 		return optional(c.x.region)
 	case "x-amz-object-ownership":
 		return c.ownership()
+	case "x-amz-content-sha256":
+		return c.payload()
 	case "objectcreationoperation":
 		return c.creates()
 	case "if-match":
@@ -126,6 +130,18 @@ func (c *conditions) header(name string) []string {
 		return optional(strings.Join(c.x.r.Header[name], ","))
 	}
 	return optional(c.x.header(name))
+}
+
+// payload is what the signature says of the body. A presigned URL may have the
+// header from whoever has the URL: then it says nothing.
+func (c *conditions) payload() []string {
+	const name = "X-Amz-Content-Sha256"
+	if auth := c.x.auth; auth == nil || auth.Auth != sigv4.AuthQuery || auth.Legacy {
+		return c.header(name)
+	} else if !slices.Contains(strings.Split(auth.SignedHeaders, ";"), strings.ToLower(name)) {
+		return one(cmp.Or(c.x.param(name), "UNSIGNED-PAYLOAD"))
+	}
+	return one(cmp.Or(c.x.param(name), c.x.header(name), "UNSIGNED-PAYLOAD"))
 }
 
 // ownership is what a document asks for, or the header of CreateBucket.

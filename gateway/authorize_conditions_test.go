@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -126,4 +127,25 @@ func TestTagsThatDifferInCaseAllCount(t *testing.T) {
 		`{"Effect":"Allow","Principal":"*","Action":["s3:GetObject"],"Resource":"arn:aws:s3:::bucket/*"}`,
 		when("Deny", "s3:GetObject", "bucket/*", `"StringEquals":{"s3:ExistingObjectTag/class":"secret"}`)))
 	other.denied("GET", "/bucket/key", "")
+}
+
+// TestPresignedBodiesAreUnsigned: a policy that refuses unsigned bodies refuses
+// presigned uploads, whatever whoever has the URL says of the body.
+func TestPresignedBodiesAreUnsigned(t *testing.T) {
+	const empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+	r := newRealm(t)
+	owner := r.root()
+	owner.ok("PUT", "/bucket", "")
+	owner.ok("PUT", "/bucket?policy", policy(
+		when("Deny", "s3:PutObject", "bucket/*", `"StringEquals":{"s3:x-amz-content-sha256":"UNSIGNED-PAYLOAD"}`)))
+	owner.ok("PUT", "/bucket/key", "body")
+	for _, added := range []string{"", "UNSIGNED-PAYLOAD", empty} {
+		request := r.presigned("PUT", "/bucket/key")
+		if added != "" {
+			request.Header.Set("X-Amz-Content-Sha256", added)
+		}
+		if a := r.send(request); a.StatusCode != http.StatusForbidden || a.failure(t).Code != s3.AccessDenied {
+			t.Errorf("%q: %d %s", added, a.StatusCode, a.body)
+		}
+	}
 }
