@@ -76,6 +76,9 @@ func (c *condition) holdsWithout() bool {
 // matchesAny reports whether one of the policy's values matches.
 func (c *condition) matchesAny(value string, e *evaluation) bool {
 	for _, v := range c.values {
+		if !e.spend(len(value)) {
+			return false
+		}
 		if v.matches(value, e) {
 			return true
 		}

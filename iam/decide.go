@@ -53,6 +53,7 @@ type ObjectFacts struct {
 //  1. A statement that denies decides, in the policy of the bucket or of the
 //     user. Only the root of the bucket's account may read and replace the
 //     policy of the bucket whatever it says, so that nobody locks himself out.
+//     Policies that are too costly to hold against the request deny too.
 //  2. A bucket whose public policy is restricted serves its own account alone.
 //  3. The account that owns the resource allows its root everything, and a user
 //     what the user's policies allow, or the policy of the bucket to the user by
@@ -111,13 +112,15 @@ func judge(r *Request) (ofUser, ofBucket verdict) {
 	e := &evaluation{Request: r}
 	if hasPolicies {
 		for _, p := range r.Who.Policies {
-			if p.judge(e, &ofUser); ofUser.denies != nil {
+			p.judge(e, &ofUser)
+			if ofUser.denies = e.costly(ofUser.denies); ofUser.denies != nil {
 				return ofUser, verdict{}
 			}
 		}
 	}
 	if r.Bucket != nil {
 		r.Bucket.Policy.judge(e, &ofBucket)
+		ofBucket.denies = e.costly(ofBucket.denies)
 	}
 	return ofUser, ofBucket
 }

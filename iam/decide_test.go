@@ -146,3 +146,32 @@ func FuzzDecide(f *testing.F) {
 		}
 	})
 }
+
+// A policy that repeats what a request carries is given up before it costs much,
+// and then nothing is allowed, for a denial may follow. Who owns the bucket can
+// still replace the policy.
+func TestCostlyPoliciesAllowNothing(t *testing.T) {
+	values := strings.Repeat(`"*${aws:referer}*${aws:referer}*${aws:referer}*${aws:referer}*",`, 250)
+	policy := mustParse(t, bucketPolicy, []byte(`{"Version": "2012-10-17", "Statement": [
+		{"Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": ["arn:aws:s3:::bucket", "arn:aws:s3:::bucket/*"]},
+		{"Effect": "Deny", "Principal": "*", "Action": ["s3:GetObject", "s3:PutBucketPolicy"], "Resource": ["arn:aws:s3:::bucket", "arn:aws:s3:::bucket/*"],
+			"Condition": {"StringLike": {"aws:useragent": [`+strings.TrimSuffix(values, ",")+`]}}}]}`))
+	for _, times := range []int{1, 10_000} {
+		for _, who := range []string{"a", "alice", "b", "anonymous"} {
+			c := &decisionCase{Who: who, Action: "s3:PutObject", ARN: "arn:aws:s3:::bucket/key"}
+			r := c.request(t)
+			r.Bucket.Policy = policy
+			r.Context = contextMap{"aws:referer": {strings.Repeat("a", times) + "b"}, "aws:useragent": {strings.Repeat("a", 4*times)}}
+			if d := Decide(r); !d.Allowed && who != "b" {
+				t.Errorf("%s, another action: %+v", who, d)
+			}
+			r.Action = "s3:GetObject"
+			if d := Decide(r); d.Allowed != (times == 1) && who != "b" {
+				t.Errorf("%s, %d times: %+v", who, times, d)
+			}
+			if r.Action, r.ARN = "s3:PutBucketPolicy", "arn:aws:s3:::bucket"; who == "a" && !Decide(r).Allowed {
+				t.Errorf("the owner is locked out: %+v", Decide(r))
+			}
+		}
+	}
+}

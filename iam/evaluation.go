@@ -6,7 +6,29 @@ const anonymousID = "anonymous"
 // evaluation is a request while it is decided.
 type evaluation struct {
 	*Request
-	one [1]string // holds a value that the request itself gives
+	one   [1]string // holds a value that the request itself gives
+	spent int       // bytes compared and made, see maxSpent
+}
+
+// maxSpent bounds what one decision may compare and make of variables, in
+// bytes. A policy of the largest size that is held against a key of the greatest
+// length stays below it; one that repeats what a client sends in its headers
+// could take a second of a core, for each key of a request.
+const maxSpent = 2 << 20
+
+// spend counts work. Once it reports false, nothing is found out any more.
+func (e *evaluation) spend(bytes int) bool {
+	e.spent += bytes
+	return e.spent <= maxSpent
+}
+
+// costly returns the denial of an evaluation that was given up: what it did not
+// come to may deny.
+func (e *evaluation) costly(s *statement) *statement {
+	if s == nil && e.spent > maxSpent {
+		return &statement{reason: "the policies are too costly to hold against this request"}
+	}
+	return s
 }
 
 // values returns the values of a condition key in lower case. What the

@@ -158,6 +158,8 @@ func (s *statement) matchesResource(e *evaluation) bool {
 	for i := range s.resources {
 		pattern, ok := s.resources[i].expand(e)
 		switch {
+		case !e.spend(len(e.ARN)):
+			return false
 		case ok && matchWildcards(pattern, e.ARN):
 			return !s.notResource
 		case !ok && s.notResource && !s.deny:

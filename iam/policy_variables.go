@@ -121,7 +121,7 @@ func (t template) expand(e *evaluation) (string, bool) {
 	}
 	var b strings.Builder
 	for _, p := range t.parts {
-		if b.Len() > maxExpanded {
+		if b.Len() > maxExpanded || !e.spend(b.Len()) {
 			return "", false
 		}
 		if p.key == "" {
