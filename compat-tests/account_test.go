@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -88,7 +87,7 @@ func bucketOf(t *testing.T, c *s3.Client) string {
 		t.Fatalf("CreateBucket: %v", err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
 		defer cancel()
 		if err := removeBucket(ctx, c, name); err != nil {
 			t.Errorf("clean up bucket: %v", err)
@@ -291,7 +290,7 @@ func TestAccountSurvivesAKill(t *testing.T) {
 	wantError(t, err, 403, "InvalidAccessKeyId")
 	// The client is told no more; the operator is.
 	reason := "the account " + off.ID + " of access key " + off.Key.AccessKey + " is disabled"
-	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := s.poll(ctx, func() error {
 		if !strings.Contains(s.log.String(), reason) {

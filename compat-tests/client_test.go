@@ -56,7 +56,7 @@ func (s *server) bucket(t *testing.T) (*s3.Client, string) {
 			default:
 			}
 		}
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
 		defer cancel()
 		if err := removeBucket(ctx, c, name); err != nil {
 			t.Errorf("clean up bucket: %v", err)
@@ -299,7 +299,7 @@ func readResponse(resp *http.Response) (*rawResponse, error) {
 var plainHTTP = &http.Client{
 	Transport:     &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 16},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	Timeout:       2 * time.Minute,
+	Timeout:       patience,
 }
 
 func (s *server) adminGet(t *testing.T, path string) []byte {

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
@@ -15,7 +14,7 @@ import (
 // settles waits until a metric of the server is at most limit.
 func (s *server) settles(t *testing.T, name string, limit float64) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var last float64
 	err := s.poll(ctx, func() error {
@@ -82,7 +81,7 @@ func TestCutConnectionsLeaveNothing(t *testing.T) {
 	}
 	// The first round ends when its goroutines are gone.
 	last := 1e9
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	_ = s.poll(ctx, func() error {
 		now, _ := base()

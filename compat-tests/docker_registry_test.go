@@ -86,7 +86,7 @@ func (r *registry) start() {
 		_ = r.cmd.Wait()
 		close(r.exited)
 	}()
-	ctx, cancel := context.WithTimeout(r.t.Context(), startTimeout)
+	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -111,7 +111,7 @@ func (r *registry) stop() {
 	_ = r.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-r.exited:
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		_ = r.cmd.Process.Kill()
 		<-r.exited
 	}
@@ -132,7 +132,7 @@ func (r *registry) do(method, target string, body []byte, want int, h ...string)
 	for name, value := range header(h...) {
 		req.Header.Set(name, value)
 	}
-	out, err := exchange(&http.Client{Timeout: 2 * time.Minute}, req)
+	out, err := exchange(&http.Client{Timeout: patience}, req)
 	if err != nil {
 		r.t.Fatalf("%s %s: %v", method, target, err)
 	}

@@ -90,7 +90,7 @@ func TestFullDisk(t *testing.T) {
 // pollTicker returns a function that waits a little and says whether to try on.
 func pollTicker(t *testing.T) func() bool {
 	t.Helper()
-	tick, deadline := time.NewTicker(100*time.Millisecond), time.NewTimer(time.Minute)
+	tick, deadline := time.NewTicker(100*time.Millisecond), time.NewTimer(patience)
 	t.Cleanup(func() { tick.Stop(); deadline.Stop() })
 	return func() bool {
 		select {

@@ -56,7 +56,7 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 		}
 		select {
 		case <-enough:
-		case <-time.After(time.Minute):
+		case <-time.After(patience):
 			t.Error("writers are too slow")
 		}
 		s.kill()

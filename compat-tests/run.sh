@@ -121,7 +121,12 @@ if ((status != 0)); then
 	# What failed, without the passes around it.
 	grep -vE '^(=== |--- PASS|    --- PASS|--- SKIP)' "$work/tests.log" | tail -n 400
 fi
-grep -o 'COMPAT SKIP .*' "$work/tests.log" | sort -u || true
-for line in "${skipped[@]}"; do echo "$line"; done
-echo "compat: $(grep -cE '^--- PASS' "$work/tests.log") tests passed, $(grep -cE '^--- FAIL' "$work/tests.log") failed, $(grep -cE '^--- SKIP' "$work/tests.log") skipped"
+# What was not tried comes last, where it is seen.
+{
+	grep -o 'COMPAT SKIP .*' "$work/tests.log" || true
+	for line in "${skipped[@]}"; do echo "$line"; done
+	if (($# > 0)); then echo "COMPAT SKIP some tests: this run was given the arguments $*"; fi
+} | sort -u
+count() { grep -cE "$1" "$work/tests.log" || true; }
+echo "compat: $(count '^--- PASS') tests passed, $(count '^--- FAIL') failed, $(count '^ *--- SKIP') skipped"
 exit "$status"

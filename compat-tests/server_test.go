@@ -20,10 +20,11 @@ import (
 )
 
 const (
-	region       = "us-east-1"
-	startTimeout = 30 * time.Second
-	stopTimeout  = 30 * time.Second
-	diskCount    = 6
+	region    = "us-east-1"
+	diskCount = 6
+	// patience is how long anything may take before it counts as stuck. No test
+	// waits so long where all is well, however busy the machine.
+	patience = 3 * time.Minute
 )
 
 // server is one running undercroft, or a peer that COMPAT_ENDPOINT names.
@@ -264,7 +265,7 @@ func launchOnce(bin string, dirs, flags []string) (*server, error) {
 }
 
 func (s *server) awaitReady() error {
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	return s.poll(ctx, func() error {
 		resp, err := try(ctx, s.admin+"/-/readyz")
@@ -318,7 +319,7 @@ func (s *server) stop() error {
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	timer := time.NewTimer(stopTimeout)
+	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
 	case <-s.exited:

@@ -27,7 +27,7 @@ func (s *server) dial(t *testing.T) *socket {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	return &socket{t: t, conn: conn, r: bufio.NewReader(conn)}

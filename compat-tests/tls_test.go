@@ -108,7 +108,7 @@ func TestTLSCertificateIsReloaded(t *testing.T) {
 		t.Fatalf("served %q", got)
 	}
 	writeCertificate(t, dir, "second")
-	deadline := time.After(60 * time.Second)
+	deadline := time.After(patience)
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for served() != "second" {
