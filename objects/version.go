@@ -30,13 +30,16 @@ func encodeVersionID(ord metadata.Ord, suffix uint64) s3.VersionID {
 	return s3.VersionID(text[:])
 }
 
-// parseVersionID is the reverse of versionID for ids other than null.
+// parseVersionID is the reverse of versionID for ids other than null. An id has
+// one spelling: a policy that names a version compares texts.
 func parseVersionID(id s3.VersionID) (metadata.Ord, uint64, error) {
-	b, err := versionEncoding.DecodeString(string(id))
-	if err != nil || len(b) != 16 {
-		return 0, 0, s3.InvalidArg("versionId", string(id), "Invalid version id specified")
+	if b, err := versionEncoding.DecodeString(string(id)); err == nil && len(b) == 16 {
+		ord, suffix := metadata.Ord(binary.BigEndian.Uint64(b)), binary.BigEndian.Uint64(b[8:])
+		if encodeVersionID(ord, suffix) == id {
+			return ord, suffix, nil
+		}
 	}
-	return metadata.Ord(binary.BigEndian.Uint64(b)), binary.BigEndian.Uint64(b[8:]), nil
+	return 0, 0, s3.InvalidArg("versionId", string(id), "Invalid version id specified")
 }
 
 // findVersion returns the version of a key that a request names, which may be
