@@ -131,6 +131,8 @@ type question struct {
 	uploader s3.OwnerID
 	// match is the entity tag that an entry of DeleteObjects asks for.
 	match string
+	// copied are the tags of the source of a copy that keeps them.
+	copied []objects.Pair
 	// listed says that the key is asked for as a listing would show it.
 	listed bool
 }

@@ -104,10 +104,10 @@ func (c *conditions) s3(name string) []string {
 	case "if-none-match":
 		return c.header(name)
 	case "requestobjecttagkeys":
-		return tagKeys(c.x.requestTags())
+		return tagKeys(c.requestTags())
 	}
 	if tag, ok := strings.CutPrefix(name, "requestobjecttag/"); ok {
-		return tagValue(c.x.requestTags(), tag)
+		return tagValue(c.requestTags(), tag)
 	}
 	if tag, ok := strings.CutPrefix(name, "existingobjecttag/"); ok && c.q.object != nil {
 		return tagValue(c.q.object.Tags, tag)
@@ -240,10 +240,15 @@ func tlsVersion(r *http.Request) []string {
 	return one("1." + strconv.Itoa(int(r.TLS.Version)-tls10))
 }
 
-// requestTags are the tags that the request sets: those that the handler has
-// read of the body, else those of the header.
-func (x *exchange) requestTags() []objects.Pair {
+// requestTags are the tags that the request sets: those of the source of a copy
+// that keeps them, those that the handler has read of the body, else those of
+// the header.
+func (c *conditions) requestTags() []objects.Pair {
+	x := c.x
 	header := x.header("X-Amz-Tagging")
+	if x.copiesTags() {
+		return c.q.copied
+	}
 	if x.tags != nil || header == "" {
 		return x.tags
 	}

@@ -27,9 +27,9 @@ func TestConditionsAreAboutWhatCounts(t *testing.T) {
 	twice := []string{"x-amz-acl", "private", "x-amz-acl", control}
 	for _, p := range []string{
 		policy(when("Allow", "s3:PutObject", "bucket/*", `"StringEquals":{"s3:x-amz-acl":"`+control+`"}`)),
-		policy(`{"Effect":"Allow","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::bucket/*"}`,
+		policy(allowed("s3:PutObject"),
 			when("Deny", "s3:PutObject", "bucket/*", `"StringNotEquals":{"s3:x-amz-acl":"`+control+`"}`)),
-		policy(`{"Effect":"Allow","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::bucket/*"}`,
+		policy(allowed("s3:PutObject"),
 			when("Deny", "s3:PutObject", "bucket/*", `"Null":{"s3:x-amz-acl":"true"}`)),
 	} {
 		owner.ok("PUT", "/bucket?policy", p)
@@ -124,7 +124,7 @@ func TestTagsThatDifferInCaseAllCount(t *testing.T) {
 	owner.ok("PUT", "/bucket", "")
 	owner.ok("PUT", "/bucket/key", "body", "x-amz-tagging", "class=secret&Class=public")
 	owner.ok("PUT", "/bucket?policy", policy(
-		`{"Effect":"Allow","Principal":"*","Action":["s3:GetObject"],"Resource":"arn:aws:s3:::bucket/*"}`,
+		allowed("s3:GetObject"),
 		when("Deny", "s3:GetObject", "bucket/*", `"StringEquals":{"s3:ExistingObjectTag/class":"secret"}`)))
 	other.denied("GET", "/bucket/key", "")
 }
@@ -148,4 +148,46 @@ func TestPresignedBodiesAreUnsigned(t *testing.T) {
 			t.Errorf("%q: %d %s", added, a.StatusCode, a.body)
 		}
 	}
+}
+
+// TestCopiedTagsDecide: a copy that keeps tags sets those of its source, and
+// not what a header says beside.
+func TestCopiedTagsDecide(t *testing.T) {
+	r := newRealm(t)
+	owner, other := r.newAccount("owner"), r.newAccount("other")
+	owner.ok("PUT", "/bucket", "")
+	other.ok("PUT", "/sources", "")
+	for _, class := range []string{"public", "secret"} {
+		other.ok("PUT", "/sources/"+class, "body", "x-amz-tagging", "class="+class)
+	}
+	copies := func(source string, headers ...string) *answer {
+		t.Helper()
+		return other.do("PUT", "/bucket/"+source, "", append(headers, "x-amz-copy-source", "/sources/"+source)...)
+	}
+	const public = `"StringEquals":{"s3:RequestObjectTag/class":"public"}`
+	owner.ok("PUT", "/bucket?policy", policy(allowed("s3:PutObject"), when("Allow", "s3:PutObjectTagging", "bucket/*", public)))
+	for _, tt := range []struct {
+		source  string
+		headers []string
+		status  int
+	}{
+		{"public", nil, http.StatusOK},
+		{"secret", nil, http.StatusForbidden},
+		{"secret", []string{"x-amz-tagging", "class=public"}, http.StatusForbidden},
+		{"secret", []string{"x-amz-tagging", "class=public", "x-amz-tagging-directive", "REPLACE"}, http.StatusOK},
+		{"public", []string{"x-amz-tagging", "class=secret", "x-amz-tagging-directive", "REPLACE"}, http.StatusForbidden},
+	} {
+		if a := copies(tt.source, tt.headers...); a.StatusCode != tt.status {
+			t.Errorf("%s %q: %d %s", tt.source, tt.headers, a.StatusCode, a.body)
+		}
+	}
+	owner.ok("PUT", "/bucket?policy", policy(when("Allow", "s3:PutObject*", "bucket/*", public)))
+	if a := copies("secret", "x-amz-tagging", "class=public"); a.StatusCode != http.StatusForbidden {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+}
+
+// allowed is a statement that allows everybody something in the bucket.
+func allowed(action string) string {
+	return fmt.Sprintf(`{"Effect":"Allow","Principal":"*","Action":%q,"Resource":"arn:aws:s3:::bucket/*"}`, action)
 }

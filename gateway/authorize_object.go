@@ -78,7 +78,8 @@ func (x *exchange) accessToSource(from *place, src *s3.CopySource) objects.Acces
 		if err := check(x.decide(&asked)); err != nil {
 			return err
 		}
-		return x.alsoAllow("s3:PutObjectTagging")
+		set := question{action: "s3:PutObjectTagging", place: &x.place, bucket: x.bucket, key: x.key, copied: current.Tags}
+		return check(x.decide(&set))
 	}
 }
 
