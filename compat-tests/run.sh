@@ -9,6 +9,7 @@
 #   compat-tests/run.sh [arguments of go test, such as -run TestRclone or -v]
 #
 # COMPAT_CACHE   where the clients are kept (default the XDG cache directory)
+# TERRAFORM_PLUGINS  a mirror of Terraform's providers, where its registry cannot be reached
 # COMPAT_BINARY  the undercroft to test (default bin/undercroft, else built)
 set -euo pipefail
 
@@ -86,6 +87,11 @@ install_clients() {
 	unpack docker-registry docker-registry && wrap docker-registry
 	unpack s3cmd s3cmd && wrap s3cmd python
 	unpack awscli aws && wrap aws python
+	if command -v terraform >/dev/null; then # no registry of packages has it
+		ln -sf "$(command -v terraform)" "$cache/bin/terraform"
+	else
+		skip terraform "not in PATH"
+	fi
 	if [[ ! -e $cache/venv/.complete ]]; then
 		rm -rf "$cache/venv"
 		if ! python3 -m venv "$cache/venv" >"$work/venv.log" 2>&1; then
