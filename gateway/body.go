@@ -201,8 +201,12 @@ func (x *exchange) readDocument(limit int64) (doc []byte, digested bool, err err
 	if err != nil {
 		return nil, false, err
 	}
+	if limit > s3.MaxConfigBody {
+		body.Reader = hoard{x, body.Reader}
+	}
 	var buf bytes.Buffer
-	buf.Grow(int(max(body.Size, 0)) + bytes.MinRead)
+	// A length is a claim: what is large gets its room as it comes.
+	buf.Grow(int(min(max(body.Size, 0), s3.MaxConfigBody)) + bytes.MinRead)
 	n, err := buf.ReadFrom(io.LimitReader(body.Reader, limit+1))
 	switch {
 	case err != nil:
@@ -211,6 +215,27 @@ func (x *exchange) readDocument(limit int64) (doc []byte, digested bool, err err
 		return nil, false, tooLong(limit)
 	}
 	return buf.Bytes(), body.MD5 != nil || body.Expected != nil, verifyDocument(buf.Bytes(), &body)
+}
+
+// maxDocuments bounds what the large documents of all requests take together, in
+// bytes. Who asks for deletions sends 8 MiB before the keys are known that
+// decide whether he may.
+const maxDocuments = 256 << 20
+
+// hoard counts what is read into memory until the end of its exchange.
+type hoard struct {
+	x *exchange
+	r io.Reader
+}
+
+// Read implements io.Reader.
+func (h hoard) Read(p []byte) (int, error) {
+	n, err := h.r.Read(p)
+	h.x.hoarded += int64(n)
+	if h.x.gateway.documents.Add(int64(n)) > maxDocuments {
+		return 0, s3.NewError(s3.SlowDown)
+	}
+	return n, err //nolint:wrapcheck // a Reader's error must stay as it is
 }
 
 // verifyDocument compares a document with what the request says of it.

@@ -49,8 +49,10 @@ type exchange struct {
 	status int   // of the response; 0 until it has begun
 	sent   int64 // bytes of the response's body
 	taken  int64 // bytes read of the request's body
-	cut    bool  // the response ended before its declared length
-	err    error // what the request was answered with, for the log
+	// hoarded is what of it the exchange holds in memory, where that is counted.
+	hoarded int64
+	cut     bool  // the response ended before its declared length
+	err     error // what the request was answered with, for the log
 
 	// values backs the response's headers, so that each costs no allocation.
 	values [20]string

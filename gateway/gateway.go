@@ -106,6 +106,8 @@ type Gateway struct {
 	steps    []func(*exchange) error
 	buffers  sync.Pool // of *[]byte, for documents
 	inFlight atomic.Int64
+	// documents is what exchanges hold of large documents, in bytes.
+	documents atomic.Int64
 }
 
 var _ http.Handler = (*Gateway)(nil)
@@ -148,7 +150,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.set(s3.HeaderHostID, g.o.HostID)
 	x.set("Server", "Undercroft")
 	g.inFlight.Add(1)
-	defer g.inFlight.Add(-1)
+	defer func() {
+		g.inFlight.Add(-1)
+		g.documents.Add(-x.hoarded)
+	}()
 	x.err = g.run(x)
 	if x.err != nil {
 		g.fail(x)
