@@ -9,8 +9,11 @@ import (
 	"github.com/undercroft/undercroft/s3"
 )
 
-// maxCachedBuckets bounds the cache; past it, an arbitrary entry makes room.
-const maxCachedBuckets = 10_000
+// maxCachedBuckets and maxCachedBytes bound the cache of buckets.
+const (
+	maxCachedBuckets = 10_000
+	maxCachedBytes   = 64 << 20
+)
 
 func noSuchBucket(name s3.BucketName) error {
 	return s3.NewError(s3.NoSuchBucket).With("BucketName", string(name))

@@ -74,13 +74,27 @@ func Parsed[T any](b *BucketState, kind ConfigKind, parse func([]byte) (T, error
 // read. An entry of another generation is looked at again, so that no change
 // of a bucket by any gateway is missed.
 type bucketCache struct {
-	mu      sync.RWMutex // guards entries
+	mu      sync.RWMutex // guards what follows
 	entries map[s3.BucketName]cachedBucket
+	cost    int // of all entries
 }
 
 type cachedBucket struct {
 	state      *BucketState
 	generation []byte
+}
+
+// cost estimates the memory of an entry in bytes: a document that is parsed
+// takes a few times as much as its text.
+func (e cachedBucket) cost() int {
+	if e.state == nil {
+		return 0
+	}
+	n := 1 << 10
+	for _, doc := range e.state.configs {
+		n += 4 * len(doc)
+	}
+	return n
 }
 
 func newBucketCache() *bucketCache {
@@ -104,16 +118,25 @@ func (c *bucketCache) last(name s3.BucketName) *BucketState {
 	return c.entries[name].state
 }
 
+// put remembers a bucket. Past the bounds, arbitrary entries make room.
 func (c *bucketCache) put(name s3.BucketName, b *BucketState, generation []byte) {
+	entry := cachedBucket{state: b, generation: bytes.Clone(generation)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.entries) >= maxCachedBuckets {
-		for victim := range c.entries {
-			delete(c.entries, victim)
+	c.dropLocked(name)
+	for victim := range c.entries {
+		if len(c.entries) < maxCachedBuckets && c.cost+entry.cost() <= maxCachedBytes {
 			break
 		}
+		c.dropLocked(victim)
 	}
-	c.entries[name] = cachedBucket{state: b, generation: bytes.Clone(generation)}
+	c.entries[name] = entry
+	c.cost += entry.cost()
+}
+
+func (c *bucketCache) dropLocked(name s3.BucketName) {
+	c.cost -= c.entries[name].cost()
+	delete(c.entries, name)
 }
 
 // stateIn returns the bucket of a name as a snapshot sees it. The error is
