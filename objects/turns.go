@@ -35,9 +35,14 @@ func (s *Service) updateKey(ctx context.Context, class string, b metadata.Bucket
 		return err
 	}
 	defer done()
-	err = s.db.Update(ctx, class, fn)
-	if errors.Is(err, kv.ErrTimeout) {
-		err = fmt.Errorf("%w: %w", kv.ErrConflict, err)
+	return contended(s.db.Update(ctx, class, fn))
+}
+
+// contended is the error of a transaction that went on until its time was up:
+// others were always before it. What may have been applied is no conflict.
+func contended(err error) error {
+	if errors.Is(err, kv.ErrTimeout) && !errors.Is(err, kv.ErrUnknownCommit) {
+		return fmt.Errorf("%w: %w", kv.ErrConflict, err)
 	}
 	return err
 }

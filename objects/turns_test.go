@@ -3,6 +3,7 @@ package objects
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,6 +89,8 @@ func TestConflictsOfConditionalWrites(t *testing.T) {
 		{kv.ErrTooOld, always, s3.SlowDown},
 		{s3.NewError(s3.PreconditionFailed), always, s3.PreconditionFailed},
 		{nil, always, ""},
+		{contended(kv.ErrTimeout), always, s3.ConditionalRequestConflict},
+		{contended(fmt.Errorf("%w: %w", kv.ErrUnknownCommit, kv.ErrTimeout)), always, s3.ServiceUnavailable},
 	} {
 		if got := s3.CodeOf(asS3(conditional(tc.err, tc.pre))); got != tc.want {
 			t.Errorf("%v: %s, want %s", tc.err, got, tc.want)
