@@ -150,6 +150,15 @@ func TestPresignedBodiesAreUnsigned(t *testing.T) {
 	}
 }
 
+// TestEachValueOfAHeaderIsRefused: a harmless first one hides no other.
+func TestEachValueOfAHeaderIsRefused(t *testing.T) {
+	s := newServer(t)
+	s.ok("PUT", "/bucket/key", "body", "x-amz-object-lock-legal-hold", "OFF", "x-amz-object-lock-legal-hold", "OFF")
+	s.expect(s3.NotImplemented, "PUT", "/bucket/key", "body", "x-amz-object-lock-legal-hold", "OFF", "x-amz-object-lock-legal-hold", "ON")
+	s.expect(s3.NotImplemented, "PUT", "/new", "", "x-amz-bucket-object-lock-enabled", "false", "x-amz-bucket-object-lock-enabled", "true")
+	s.expect(s3.InvalidStorageClass, "PUT", "/bucket/key", "body", "x-amz-storage-class", "STANDARD", "x-amz-storage-class", "GLACIER")
+}
+
 // TestCopiedTagsDecide: a copy that keeps tags sets those of its source, and
 // not what a header says beside.
 func TestCopiedTagsDecide(t *testing.T) {
