@@ -13,7 +13,7 @@ const (
 	mediumBuffer = 1 << 20
 	largeBuffer  = 4 << 20
 
-	readBuffer = 256 << 10 // a slab only
+	readBuffer = 512 << 10 // a slab only
 )
 
 // slack is the room behind a buffer's bytes for the directory entry of one

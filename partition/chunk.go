@@ -42,7 +42,7 @@ func (c *chunk) block(n uint32) []byte {
 }
 
 // take returns the verified bytes, nil when they were taken. It moves them
-// together over the checksums between them: one write of 256 KiB to a
+// together over the checksums between them: one large write to a
 // connection costs less than moving and four writes of a block.
 func (c *chunk) take() []byte {
 	if c.next >= c.to {
@@ -83,7 +83,7 @@ func (c *chunk) price() int64 {
 // to one block.
 func (b *readBudget) admit(ctx context.Context, c *chunk) error {
 	c.cost = c.price()
-	if c.cost > blobd.BlockSize && !b.try(c.cost, readMemory/4) {
+	if c.cost > blobd.BlockSize && !b.try(c.cost, readMemory/2) {
 		c.to = min(c.to, c.limit(1))
 		c.cost = blobd.BlockSize
 	}

@@ -20,8 +20,9 @@ type Segment struct {
 const (
 	// chunkBlocks is how many blocks one read of a shard asks for.
 	chunkBlocks = readBuffer / blobd.BlockSize
-	// readAhead chunks are fetched while one is handed out.
-	readAhead = 2
+	// readAhead chunks are fetched while one is handed out. More, and they have
+	// left the processor's cache when their turn comes.
+	readAhead = 1
 	// readMemory bounds the chunks of all readers.
 	readMemory   = 96 << 20
 	maxReadQueue = 4096

@@ -8,9 +8,15 @@ import (
 	"time"
 )
 
-// maxWrite is how much is handed to the connection under one deadline, so that
-// a large buffer to a slow but moving client does not count as a stall.
-const maxWrite = 256 << 10
+const (
+	// maxWrite is how much is handed to the connection under one deadline, so
+	// that a large buffer to a slow but moving client does not count as a stall.
+	maxWrite = 256 << 10
+	// maxQuickWrite is as much after a write that took less than quick: larger
+	// writes cost less.
+	maxQuickWrite = 512 << 10
+	quick         = time.Second
+)
 
 // stallGuard gives each request deadlines that move while its bodies move: a
 // transfer may take any time, standing still may not. Without it a client
@@ -106,6 +112,7 @@ func (b *guardedBody) Read(p []byte) (int, error) {
 type guardedWriter struct {
 	http.ResponseWriter
 	deadlines *deadlines
+	quick     bool // the last large write was
 }
 
 // Unwrap lets http.ResponseController reach the connection.
@@ -115,10 +122,25 @@ func (w *guardedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (w *guardedWriter) Write(p []byte) (written int, err error) {
 	for {
 		w.deadlines.extendWrite()
-		n, err := w.ResponseWriter.Write(p[:min(len(p), maxWrite)])
+		n, err := w.write(p)
 		written += n
 		if p = p[n:]; err != nil || len(p) == 0 {
 			return written, err // the caller knows what it wrote
 		}
 	}
+}
+
+// write hands over as much of p as goes under one deadline.
+func (w *guardedWriter) write(p []byte) (int, error) {
+	if len(p) < maxWrite {
+		return w.ResponseWriter.Write(p)
+	}
+	size := maxWrite
+	if w.quick {
+		size = maxQuickWrite
+	}
+	start := w.deadlines.now()
+	n, err := w.ResponseWriter.Write(p[:min(len(p), size)])
+	w.quick = w.deadlines.now().Sub(start) < quick
+	return n, err
 }
