@@ -342,7 +342,7 @@ func TestSweepEndsASealThatWasCutShort(t *testing.T) {
 	if err := s.close(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.sealRow(t.Context(), p, p.next); err != nil {
+	if _, err := s.sealRow(t.Context(), p, &findings{end: p.next}); err != nil {
 		t.Fatal(err)
 	}
 	closeStore(t, s)

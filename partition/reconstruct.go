@@ -124,7 +124,7 @@ func (v *view) header(ctx context.Context, shard int, stripe int64) (blobd.Frame
 	return h, nil
 }
 
-// rebuildBlock computes block n of a data column from the same block of as many
+// rebuildBlock computes block n of a column from the same block of as many
 // other columns as it takes.
 func (s *Store) rebuildBlock(ctx context.Context, f *frameSet, column int, n uint32, out []byte) error {
 	v := f.view
@@ -196,20 +196,21 @@ func (f *frameSet) readBlock(ctx context.Context, column int, n uint32, raw []by
 	return blobd.VerifyBlocks(summer, n, f.height, raw, discard)
 }
 
-// decode computes a data column from the shards that are not nil.
+// decode computes a column from the shards that are not nil.
 func (s *Store) decode(f *frameSet, shards [][]byte, column int, out []byte) error {
 	code, err := s.codes.get(codeShape{f.view.k, f.view.m, f.columns})
 	if err != nil {
 		return err
 	}
-	required := make([]bool, f.columns)
-	required[column] = true
-	shards[column] = out[:0]
+	i := f.index(column)
+	required := make([]bool, len(shards))
+	required[i] = true
+	shards[i] = out[:0]
 	if err := code.ReconstructSome(shards, required); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
-	if len(shards[column]) != len(out) || &shards[column][0] != &out[0] {
-		copy(out, shards[column])
+	if len(shards[i]) != len(out) || &shards[i][0] != &out[0] {
+		copy(out, shards[i])
 	}
 	return nil
 }

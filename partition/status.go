@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/undercroft/undercroft/blobd"
 	"github.com/undercroft/undercroft/metadata"
@@ -128,7 +129,7 @@ func (s *Store) AddDisk(d blobd.Disk) error {
 	s.views.clear()
 	want := s.opts.Scheme.on(s.disks.usable(s.opts.Now()))
 	for _, p := range s.tracked() {
-		p.setDamaged(false)
+		p.postpone(time.Time{})
 	}
 	for _, l := range []*lane{s.batch, s.large} {
 		for _, p := range l.open() {
