@@ -229,11 +229,19 @@ func (s *Store) endSeal(ctx context.Context, v *view) {
 	}
 }
 
-// viewOf is the view of a row, not remembered.
+// viewOf is the view of a row without its lost shards, not remembered.
 func (s *Store) viewOf(row *metadata.Partition) *view {
+	v := s.readView(row)
+	v.disks = s.disks.resolve(row)
+	return v
+}
+
+// readView is the view of a row for reading, lost shards included.
+func (s *Store) readView(row *metadata.Partition) *view {
 	return &view{
 		scheme: scheme{int(row.K), int(row.M)}, id: row.ID, epoch: row.Epoch,
-		secret: blobd.Secret(row.Secret), disks: s.disks.resolve(row), now: s.opts.Now,
+		secret: blobd.Secret(row.Secret), disks: s.disks.attached(row), short: slices.Concat(row.Lost, row.Damaged),
+		now: s.opts.Now,
 	}
 }
 

@@ -51,6 +51,7 @@ func (s *Store) damaged(v *view, shard int, stripe int64, err error) {
 	} else {
 		s.stats.missing.Add(1)
 	}
+	s.damages.add(v, shard, stripe, err)
 	s.opts.Damaged(Damage{Shard: v.shard(shard), Stripe: stripe, Err: err})
 }
 
@@ -58,7 +59,7 @@ func (s *Store) damaged(v *view, shard int, stripe int64, err error) {
 type frameSet struct {
 	view    *view
 	stripe  int64
-	id      uint64
+	header  blobd.FrameHeader // of one of them
 	columns int
 	height  uint32
 	present []int // columns, data first
@@ -84,7 +85,7 @@ func (s *Store) survivors(ctx context.Context, v *view, stripe int64) (*frameSet
 		h := &headers[shard]
 		f := sets[h.StripeID]
 		if f == nil {
-			f = &frameSet{view: v, stripe: stripe, id: h.StripeID, columns: int(h.Columns), height: h.Height}
+			f = &frameSet{view: v, stripe: stripe, header: *h, columns: int(h.Columns), height: h.Height}
 			sets[h.StripeID] = f
 		}
 		if f.columns == int(h.Columns) && f.height == h.Height {
