@@ -213,7 +213,7 @@ func (s *Store) Sweep(ctx context.Context, id metadata.PartitionID, from int64, 
 // fails is left to the next sweep.
 func (s *Store) endSeal(ctx context.Context, v *view) {
 	for i, d := range v.disks {
-		if d == nil {
+		if d == nil || !d.isKnown() { // it may be an old copy: Reconcile looks first
 			continue
 		}
 		if st, err := d.Stat(ctx, v.shard(i)); err != nil || st.Sealed {

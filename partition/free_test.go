@@ -351,6 +351,15 @@ func TestSweepEndsASealThatWasCutShort(t *testing.T) {
 	if next, _, err := s.Sweep(t.Context(), p.row.ID, 0, 10); next != -1 || err != nil {
 		t.Fatalf("Sweep goes on at %d: %v", next, err)
 	}
+	if st, err := p.disks[0].Stat(t.Context(), shardID(p.row.ID, 0)); err != nil || st.Sealed {
+		t.Errorf("a shard that nobody has looked at: %+v, %v", st, err)
+	}
+	for _, d := range s.disks.all() {
+		d.setKnown()
+	}
+	if next, _, err := s.Sweep(t.Context(), p.row.ID, 0, 10); next != -1 || err != nil {
+		t.Fatalf("Sweep goes on at %d: %v", next, err)
+	}
 	for i, d := range p.disks {
 		st, err := d.Stat(t.Context(), shardID(p.row.ID, i))
 		if err != nil || !st.Sealed || st.Epoch != blobd.Epoch(w.row(t, p.row.ID).Epoch) {

@@ -26,6 +26,7 @@ type openPartition struct {
 	fenced  bool       // somebody else took it over
 	held    int        // blobs not yet published or given up
 	after   time.Time  // not to be sealed before: a stripe could not be read
+	checked bool       // every frame was looked for
 	spoiled []uint8    // shards of which a read found frames missing or corrupt
 }
 

@@ -82,10 +82,16 @@ func (s *Store) reconcile(ctx context.Context, d *disk) (Reconciled, error) {
 	for i := range expected {
 		row := &expected[i]
 		shard := uint8(slices.Index(row.Shards, d.id))
-		if there[shardID(row.ID, int(shard))] {
+		lost, damaged := !there[shardID(row.ID, int(shard))], false
+		if !lost {
+			if lost, damaged, err = s.inspectShard(ctx, d, row, int(shard)); err != nil {
+				return out, err
+			}
+		}
+		if !lost && !damaged {
 			continue
 		}
-		noted, err := s.recordShort(ctx, row, shard, true)
+		noted, err := s.recordShort(ctx, row, shard, lost)
 		if err != nil {
 			return out, err
 		}
@@ -94,6 +100,102 @@ func (s *Store) reconcile(ctx context.Context, d *disk) (Reconciled, error) {
 		}
 	}
 	return out, s.tidy(ctx, d, there, &out)
+}
+
+// inspectShard looks at a shard of a sealed partition. One that is not sealed
+// itself may be what a seal that was cut short left, or an old copy: each frame
+// that is referenced tells.
+func (s *Store) inspectShard(ctx context.Context, d *disk, row *metadata.Partition, shard int) (lost, damaged bool, err error) {
+	id := shardID(row.ID, shard)
+	st, err := d.Stat(ctx, id)
+	if ctx.Err() != nil {
+		return false, false, ctx.Err()
+	}
+	if err != nil {
+		return ofTheFrame(err), false, nil
+	}
+	if st.Sealed || slices.Contains(row.Damaged, uint8(shard)) {
+		return false, false, nil
+	}
+	v := s.readView(row)
+	err = s.eachStripe(ctx, row.ID, func(stripe int64) error {
+		err := s.checkFrame(ctx, v, shard, stripe)
+		if err == nil || !ofTheFrame(err) || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		_, referenced, e := s.stripeRow(ctx, row.ID, stripe)
+		damaged = damaged || referenced
+		return e
+	})
+	if err != nil || damaged {
+		return false, damaged, err
+	}
+	err = s.attend(d, func() error {
+		_, err := d.Seal(ctx, id, blobd.Epoch(row.Epoch))
+		return err
+	})
+	if err != nil {
+		s.opts.Logger.WarnContext(ctx, "shard is not sealed yet", slog.String("shard", id.String()), slog.Any("error", err))
+	}
+	return false, false, ctx.Err()
+}
+
+// CheckReopened looks for every frame that is referenced in a partition which an
+// earlier process began and this one writes on. Where one is missing, a
+// disk came back as it was earlier: the partition takes no more stripes, to be
+// sealed and repaired. It reports whether that was so.
+func (s *Store) CheckReopened(ctx context.Context) (bool, error) {
+	if !s.begin() {
+		return false, ErrClosed
+	}
+	defer s.work.Done()
+	for _, p := range s.tracked() {
+		if !p.toCheck() {
+			continue
+		}
+		bad := map[int]bool{}
+		v := s.viewOf(&p.row)
+		err := s.eachStripe(ctx, p.row.ID, func(stripe int64) error { return s.checkHeaders(ctx, v, stripe, bad) })
+		if err != nil && !errors.Is(err, ErrUnreadable) {
+			return false, err
+		}
+		p.setChecked()
+		if err != nil || len(bad) > 0 {
+			s.opts.Logger.WarnContext(ctx, "partition lacks frames and takes no more", slog.String("partition", pid(p.row.ID)),
+				slog.Int("shards", len(bad)), slog.Any("error", err))
+			s.retire(p)
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// toCheck reports whether an earlier process wrote to the partition and this one
+// may, and nobody has looked at it.
+func (p *openPartition) toCheck() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.inherited && !p.retired && !p.fenced && !p.checked
+}
+
+func (p *openPartition) setChecked() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.checked = true
+}
+
+// checkHeaders notes the shards that lack a frame of a stripe.
+func (s *Store) checkHeaders(ctx context.Context, v *view, stripe int64, bad map[int]bool) error {
+	f, err := s.survivors(ctx, v, stripe)
+	if err != nil {
+		return err
+	}
+	for _, column := range f.expected() {
+		if !slices.Contains(f.present, column) {
+			bad[shardOf(column, stripe, v.k)] = true
+		}
+	}
+	return nil
 }
 
 // sealedOn lists the sealed partitions of which a disk should have a shard.
@@ -125,12 +227,11 @@ func (s *Store) tidy(ctx context.Context, d *disk, there map[blobd.ShardID]bool,
 		return err
 	}
 	for id, epoch := range superseded {
-		// A repair under way has the row's epoch, and stays.
-		err := s.attend(d, func() error { return d.Discard(ctx, id, epoch) })
-		if err != nil && !errors.Is(err, blobd.ErrStaleEpoch) {
+		gone, err := s.discardSuperseded(ctx, d, id, epoch)
+		if err != nil {
 			return err
 		}
-		if err == nil {
+		if gone {
 			out.Superseded++
 		}
 	}
@@ -142,6 +243,38 @@ func (s *Store) tidy(ctx context.Context, d *disk, there map[blobd.ShardID]bool,
 		s.opts.Logger.WarnContext(ctx, "shard of no known partition is set aside", slog.String("shard", id.String()), slog.String("disk", d.ID().String()))
 	}
 	return nil
+}
+
+// discardSuperseded removes a shard from a disk where the row, at this epoch, does not
+// place it. One that has the row's epoch was left by a repair that did not end,
+// or belongs to one under way: that ends it, by raising the epoch first.
+func (s *Store) discardSuperseded(ctx context.Context, d *disk, id blobd.ShardID, epoch blobd.Epoch) (bool, error) {
+	err := s.attend(d, func() error { return d.Discard(ctx, id, epoch) })
+	if !errors.Is(err, blobd.ErrStaleEpoch) {
+		return err == nil, err
+	}
+	err = s.settled(ctx, func(tx *metadata.Tx) error {
+		row, err := tx.Partition(metadata.PartitionID(id.Partition))
+		if err != nil {
+			return err
+		}
+		if row == nil || row.State != metadata.PartitionSealed || row.Shards[id.Index] == d.id {
+			return errMoved
+		}
+		row.Epoch++
+		epoch = blobd.Epoch(row.Epoch)
+		return tx.PutPartition(row)
+	})
+	if errors.Is(err, errMoved) {
+		return false, nil
+	}
+	if err == nil {
+		err = s.attend(d, func() error { return d.Discard(ctx, id, epoch) })
+	}
+	if errors.Is(err, blobd.ErrStaleEpoch) {
+		return false, nil // of a repair that has begun since
+	}
+	return err == nil, err
 }
 
 // Redundancy counts the partitions by how many of their shards are lost, damaged or

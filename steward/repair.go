@@ -89,6 +89,14 @@ func (j *repair) Step(ctx context.Context) (Progress, error) {
 	j.stats.damaged.Add(int64(found.Missing))
 	j.stats.superseded.Add(int64(found.Superseded))
 	j.stats.unknown.Add(int64(found.Unknown))
+	retired, err := j.store.CheckReopened(ctx)
+	if err != nil {
+		return Progress{}, err
+	}
+	if retired {
+		j.stats.retired.Add(1)
+		return Progress{Done: 1, More: true}, nil
+	}
 	now := j.opts.Now()
 	if noted+found.Missing > 0 || len(j.queue) == 0 || now.Sub(j.scanned) >= repairLook {
 		if err := j.look(ctx, now); err != nil {

@@ -49,8 +49,8 @@ type Options struct {
 	// RepairBandwidth bounds the bytes of shards rebuilt in a second; 0 is no
 	// bound. About k times as much is read.
 	RepairBandwidth int64
-	Now        func() time.Time // nil: the clock of the metadata
-	Logger     *slog.Logger
+	Now             func() time.Time // nil: the clock of the metadata
+	Logger          *slog.Logger
 }
 
 func (o *Options) defaults(db *metadata.DB) {
@@ -85,7 +85,7 @@ type Counters struct {
 	Parts     int64 // of uploads, freed
 	Intents   int64 // ended
 
-	Retired int64 // open partitions given up because disks were short of space
+	Retired int64 // open partitions given up because disks were short of space, or lack frames
 	Sealed  int64 // partitions
 	Dropped int64 // partitions
 	Sweeps  int64 // of partitions, complete
