@@ -20,9 +20,9 @@ import (
 	"github.com/undercroft/undercroft/internal/single"
 	"github.com/undercroft/undercroft/internal/vfs"
 	"github.com/undercroft/undercroft/partition"
-	"github.com/undercroft/undercroft/steward"
 	"github.com/undercroft/undercroft/s3"
 	"github.com/undercroft/undercroft/sigv4"
+	"github.com/undercroft/undercroft/steward"
 )
 
 // system is a running store, as the server around it sees it.
