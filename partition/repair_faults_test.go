@@ -223,3 +223,54 @@ func TestRepairKeepsWhatMayComeBack(t *testing.T) {
 		}
 	}
 }
+
+// What dies after repair has read it, and is punched on the old shards, comes to the
+// new one as garbage: the next sweep frees it there.
+func TestInterleaving12RepairAgainstSweep(t *testing.T) {
+	sc := Scheme{2, 1}
+	w := newSealedWorld(t, newWorld(t, 4), sc)
+	parity := 2 // it has a frame of every stripe
+	away := w.index(t, w.id, parity)
+	s := w.open(t, Options{Scheme: sc, Capacity: minCapacity, Disks: w.attached(away)})
+	defer closeStore(t, s)
+	dead := w.blobs[0].placed.Extent
+	sweep := func() (freed int64) {
+		_, freed, err := s.Sweep(t.Context(), w.id, 0, 1000)
+		if err != nil {
+			t.Error(err)
+		}
+		return freed
+	}
+	frames := 0
+	r, err := s.Repair(t.Context(), w.id, uint8(parity), func(ctx context.Context, _ int64) error {
+		if frames++; frames > 1 {
+			return nil
+		}
+		return w.db.Update(ctx, "test", func(tx *metadata.Tx) error { return tx.DeleteRefs(w.id, dead.Stripe, metadata.DataID{1}) })
+	})
+	if err != nil || !r.Done {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	row := w.row(t, w.id)
+	header := make([]byte, blobd.FrameHeaderSize)
+	read := func() error {
+		_, err := w.disk(row.Shards[parity]).ReadAt(t.Context(), shardID(w.id, parity), header, dead.Stripe)
+		if err == nil {
+			_, err = blobd.ParseFrameHeader(header, blobd.Secret(row.Secret), shardID(w.id, parity), dead.Stripe)
+		}
+		return err
+	}
+	if err := read(); err != nil {
+		t.Errorf("the dead frame was not copied, so that this test shows nothing: %v", err)
+	}
+	if freed := sweep(); freed == 0 {
+		t.Error("the sweep freed nothing")
+	}
+	if err := read(); !errors.Is(err, blobd.ErrCorrupt) {
+		t.Errorf("the dead frame after the sweep: %v", err)
+	}
+	w.blobs = w.blobs[1:]
+	w.holds(t, s)
+	w.repairAll(t, s) // the other partition of the disk
+	w.mustBeWhole(t, s)
+}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -321,21 +322,21 @@ func TestEmptiedDiskIsRepairedAtOnce(t *testing.T) {
 	}
 }
 
-// TestPowerLossDuringRepair cuts the power at the changes that repair makes on
-// the disks. Whatever is left, everything is there, and the next start makes it whole.
+// TestPowerLossDuringRepair cuts the power at the changes that a takeover, seals and
+// repairs without a disk make. Whatever is left, with the disk or without, everything is
+// there, and the next start makes it whole. Each change: UNDERCROFT_TEST_LONG=1.
 func TestPowerLossDuringRepair(t *testing.T) {
 	sc := partition.Scheme{K: 2, M: 1}
 	e := newEnv(t, scheme(4, sc))
 	s := e.fillShelf(14)
 	e.Stop()
 	e.must(e.FS.RemoveAll("/d2"))
-	e.Start()
-	e.RunSteward() // seals without it
-	e.Advance(15 * time.Minute)
-
-	every := 3
-	if testing.Short() {
-		every = 8
+	every := 4
+	switch {
+	case os.Getenv("UNDERCROFT_TEST_LONG") != "":
+		every = 1
+	case testing.Short():
+		every = 12
 	}
 	type left struct {
 		op      faultfs.Op
@@ -358,6 +359,9 @@ func TestPowerLossDuringRepair(t *testing.T) {
 		percent := []int{0, 50, 100}[len(crashes)%3]
 		crashes = append(crashes, left{op, percent, e.Mem().CrashClone(pebblevfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng})})
 	})
+	e.Start()
+	e.RunSteward() // seals without the disk
+	e.Advance(15 * time.Minute)
 	if c := e.RunSteward(); c.Repaired == 0 {
 		t.Errorf("nothing was repaired: %+v", c)
 	}
@@ -368,6 +372,9 @@ func TestPowerLossDuringRepair(t *testing.T) {
 	for i, c := range crashes {
 		if strings.Contains(c.op.Name, "/tmp/") {
 			renames++
+		}
+		if i%2 == 0 { // where it is there, the loss of the directory was not durable: the disk is back
+			e.must(c.fs.RemoveAll("/d2"))
 		}
 		o := scheme(4, sc)
 		o.FS, o.Dirs = c.fs, e.Dirs()
