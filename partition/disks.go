@@ -35,7 +35,8 @@ type disk struct {
 	until    time.Time  // no new partitions before
 	failures int
 	cause    error
-	known    bool // what it holds was held against the metadata
+	known    bool      // what it holds was held against the metadata
+	look     time.Time // not before
 }
 
 // usable returns nil when new partitions may be placed on the disk.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/undercroft/undercroft/blobd"
 	"github.com/undercroft/undercroft/metadata"
@@ -20,7 +21,8 @@ type Reconciled struct {
 }
 
 // Reconcile holds what one disk holds against the metadata: one that was
-// attached since, or at the start. It returns false when there is none left.
+// attached since, or at the start. It returns false when there is none left. One
+// that fails is left alone for a minute, and does not hold up the others.
 // Shards that are not there are recorded as lost. Shards that were superseded
 // while their disk was away are removed. Shards of no known partition are
 // moved out of the way and kept, for metadata may have been restored
@@ -30,18 +32,36 @@ func (s *Store) Reconcile(ctx context.Context) (Reconciled, bool, error) {
 		return Reconciled{}, false, ErrClosed
 	}
 	defer s.work.Done()
+	now := s.opts.Now()
 	for _, d := range s.disks.all() {
-		if d.isKnown() || d.usable(s.opts.Now()) != nil {
+		if !d.isUnknown(now) || d.usable(now) != nil {
 			continue
 		}
 		out, err := s.reconcile(ctx, d)
 		if err != nil {
-			return out, false, fmt.Errorf("reconcile disk %s: %w", d.ID(), err)
+			d.lookAgain(now.Add(reconcileRetry))
+			return out, true, fmt.Errorf("reconcile disk %s: %w", d.ID(), err)
 		}
 		d.setKnown()
 		return out, true, nil
 	}
 	return Reconciled{}, false, nil
+}
+
+// reconcileRetry is how long a disk is left alone that could not be reconciled.
+const reconcileRetry = time.Minute
+
+// isUnknown reports whether the disk is to be reconciled now.
+func (d *disk) isUnknown(now time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.known && !now.Before(d.look)
+}
+
+func (d *disk) lookAgain(at time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.look = at
 }
 
 func (d *disk) isKnown() bool {

@@ -274,3 +274,52 @@ func TestInterleaving12RepairAgainstSweep(t *testing.T) {
 	w.repairAll(t, s) // the other partition of the disk
 	w.mustBeWhole(t, s)
 }
+
+// A disk that cannot be listed does not keep the others from being reconciled.
+func TestReconcileGoesPastABadDisk(t *testing.T) {
+	w := newSealedWorld(t, newWorld(t, 3), Scheme{2, 1})
+	stray := shardID(77, 1)
+	for _, d := range w.disks {
+		if err := d.Create(t.Context(), blobd.ShardSpec{ID: stray, Epoch: 1, Capacity: 4096}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now := time.Now()
+	disks := w.attached()
+	bad := &unlisted{Disk: disks[0]}
+	disks[0] = bad
+	s := w.open(t, Options{Capacity: minCapacity, Disks: disks, Now: func() time.Time { return now }})
+	defer closeStore(t, s)
+	run := func() (unknown, failed int) {
+		for range 5 {
+			r, _, err := s.Reconcile(t.Context())
+			unknown += r.Unknown
+			if err != nil {
+				failed++
+			}
+		}
+		return unknown, failed
+	}
+	if unknown, failed := run(); unknown != 2 || failed != 1 {
+		t.Errorf("%d shards were set aside, %d failures", unknown, failed)
+	}
+	bad.well = true
+	now = now.Add(reconcileRetry)
+	if unknown, failed := run(); unknown != 1 || failed != 0 {
+		t.Errorf("%d shards were set aside, %d failures", unknown, failed)
+	}
+	w.mustBeWhole(t, s)
+}
+
+// unlisted is a disk whose directory cannot be read until it is well.
+type unlisted struct {
+	blobd.Disk
+	well bool
+}
+
+func (d *unlisted) List(ctx context.Context) ([]blobd.ShardID, error) {
+	if !d.well {
+		return nil, errors.New("EIO")
+	}
+	return d.Disk.List(ctx)
+}

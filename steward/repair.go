@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -44,6 +45,7 @@ type repair struct {
 	rests   map[shardKey]rest
 	queue   []patient
 	scanned time.Time
+	serving int // disks
 }
 
 type shardKey struct {
@@ -84,7 +86,11 @@ func (j *repair) Step(ctx context.Context) (Progress, error) {
 	}
 	found, more, err := j.store.Reconcile(ctx)
 	if err != nil {
-		return Progress{}, err
+		if ctx.Err() != nil {
+			return Progress{}, ctx.Err()
+		}
+		j.stats.repairFailures.Add(1)
+		j.opts.Logger.WarnContext(ctx, "disk is not reconciled yet", slog.Any("error", err))
 	}
 	j.stats.damaged.Add(int64(found.Missing))
 	j.stats.superseded.Add(int64(found.Superseded))
@@ -226,9 +232,12 @@ func (j *repair) lookAtDisks(ctx context.Context, now time.Time) error {
 		return fmt.Errorf("list disks: %w", err)
 	}
 	j.gone = map[metadata.DiskID]bool{}
+	serving := 0
+	defer func() { j.countServing(serving) }()
 	for i := range rows {
 		d := &rows[i]
 		if j.store.Serves(d.ID) {
+			serving++
 			delete(j.away, d.ID)
 			continue
 		}
@@ -240,4 +249,13 @@ func (j *repair) lookAtDisks(ctx context.Context, now time.Time) error {
 		})
 	}
 	return nil
+}
+
+// countServing ends the rests of shards that no disk could take when there is
+// one more.
+func (j *repair) countServing(n int) {
+	if n > j.serving {
+		maps.DeleteFunc(j.rests, func(_ shardKey, r rest) bool { return r.noTarget })
+	}
+	j.serving = n
 }
