@@ -22,6 +22,7 @@ import (
 	"github.com/undercroft/undercroft/partition"
 	"github.com/undercroft/undercroft/s3"
 	"github.com/undercroft/undercroft/sigv4"
+	"github.com/undercroft/undercroft/steward"
 )
 
 // system is a running store, as the server around it sees it.
@@ -113,12 +114,17 @@ func storeOptions(cfg config.Config, p parts) single.Options {
 	if inline == 0 {
 		inline = -1 // the setting says none; a zero option would mean the default
 	}
+	delay := cfg.RepairDelay
+	if delay == 0 {
+		delay = -1 // likewise
+	}
 	return single.Options{
 		FS: vfs.Default(), Dirs: cfg.Data, Now: p.now, Region: cfg.Region,
 		InlineLimit: inline,
 		Scheme:      partition.Scheme{K: cfg.Scheme.Data, M: cfg.Scheme.Parity},
 		Capacity:    int64(cfg.PartitionSize), MinColumn: column,
 		BufferMemory: int64(cfg.BufferMemory), Logger: p.logger,
+		Steward: steward.Options{RepairDelay: delay, RepairBandwidth: int64(cfg.RepairBandwidth)},
 	}
 }
 

@@ -138,6 +138,11 @@ type Config struct {
 	Media         Media
 	InlineLimit   Size
 
+	// RepairDelay is how long a disk may be missing before its shards are
+	// rebuilt, RepairBandwidth how many bytes of them are in a second; zero is no
+	// bound.
+	RepairDelay     time.Duration
+	RepairBandwidth Size
 	// BufferMemory bounds the buffers of all request bodies together.
 	BufferMemory Size
 	// MaxConnections bounds the open client connections.

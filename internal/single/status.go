@@ -18,7 +18,25 @@ type Status struct {
 	Missing    []Missing         `json:"missing_disks"`   // known and not in service
 	Disks      []DiskStatus      `json:"disks"`           // attached
 	Partitions []PartitionStatus `json:"open_partitions"` // not sealed
+	Redundancy Redundancy        `json:"redundancy"`
 	Buffers    int64             `json:"buffer_bytes"`
+}
+
+// Redundancy counts partitions by their shards that are lost, damaged or on
+// disks that are not in service.
+type Redundancy struct {
+	Short      []int64 `json:"partitions_by_shards_short"` // from 0 on, up to the parity
+	Critical   int64   `json:"partitions_without_parity_left"`
+	Unreadable int64   `json:"partitions_unreadable"`
+	Repair     *Repair `json:"repair,omitempty"` // absent until the first look
+}
+
+// Repair is what repair has before it, in shards.
+type Repair struct {
+	Queued   int64 `json:"queued_shards"`
+	Waiting  int64 `json:"waiting_shards"`  // their disks may come back
+	Resting  int64 `json:"resting_shards"`  // failed, to be tried again
+	Homeless int64 `json:"homeless_shards"` // of them, those that no disk can take: add one
 }
 
 // DiskStatus describes an attached disk.
@@ -40,7 +58,7 @@ type PartitionStatus struct {
 }
 
 // Status reports the health of the store. Healthy is said only when every
-// known disk is in service.
+// known disk is in service and every shard of every partition is there.
 func (s *System) Status(ctx context.Context) (Status, error) {
 	st := s.Store.Status()
 	out := Status{
@@ -48,7 +66,12 @@ func (s *System) Status(ctx context.Context) (Status, error) {
 		Scheme:  schemeText(st.Wanted.K, st.Wanted.M), InUse: schemeText(st.InUse.K, st.InUse.M),
 		Missing: s.Missing(), Buffers: st.BufferMemory + st.ReadMemory,
 	}
-	out.Healthy = len(out.Missing) == 0 && !st.Degraded && s.Err() == nil
+	found, err := s.Store.Redundancy(ctx)
+	out.Redundancy = Redundancy{Short: found.Short, Critical: found.Critical, Unreadable: found.Beyond}
+	if h := s.Steward.Health(); h != nil {
+		out.Redundancy.Repair = &Repair{Queued: h.Queued, Waiting: h.Waiting, Resting: h.Resting, Homeless: h.NoTarget}
+	}
+	out.Healthy = len(out.Missing) == 0 && !st.Degraded && s.Err() == nil && err == nil && found.Whole()
 	for _, d := range s.disks {
 		out.Disks = append(out.Disks, diskStatus(ctx, d))
 	}
