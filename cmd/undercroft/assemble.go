@@ -119,6 +119,7 @@ func storeOptions(cfg config.Config, p parts) single.Options {
 		Scheme:      partition.Scheme{K: cfg.Scheme.Data, M: cfg.Scheme.Parity},
 		Capacity:    int64(cfg.PartitionSize), MinColumn: column,
 		BufferMemory: int64(cfg.BufferMemory), Logger: p.logger,
+		AcceptLoss: cfg.MetadataAcceptLoss,
 	}
 }
 

@@ -56,6 +56,10 @@ func storageOptions(c *Config) []option {
 			"inline-limit", g, "SIZE", "8KiB", "Objects up to this size are kept with their metadata; at most 64KiB, 0 for none.",
 			&sizeValue{&c.InlineLimit, 0, 64 * KiB},
 		},
+		{
+			"metadata-accept-loss", g, "", "false", "Start with the newest metadata that is in the data directories although those missing may hold newer: " +
+				"what only they hold is lost. For one start, after the loss of more directories than the store is made for.", (*boolean)(&c.MetadataAcceptLoss),
+		},
 	}
 }
 

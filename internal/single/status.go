@@ -2,11 +2,13 @@ package single
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 
 	"github.com/undercroft/undercroft/blobd/disk"
+	"github.com/undercroft/undercroft/internal/vfs/mirror"
 )
 
 // Status describes a store to an administrator.
@@ -18,6 +20,7 @@ type Status struct {
 	Missing    []Missing         `json:"missing_disks"`   // known and not in service
 	Disks      []DiskStatus      `json:"disks"`           // attached
 	Partitions []PartitionStatus `json:"open_partitions"` // not sealed
+	Metadata   MetadataStatus    `json:"metadata"`
 	Buffers    int64             `json:"buffer_bytes"`
 }
 
@@ -47,8 +50,9 @@ func (s *System) Status(ctx context.Context) (Status, error) {
 		Cluster: fmt.Sprintf("%x", s.DB.ClusterID()),
 		Scheme:  schemeText(st.Wanted.K, st.Wanted.M), InUse: schemeText(st.InUse.K, st.InUse.M),
 		Missing: s.Missing(), Buffers: st.BufferMemory + st.ReadMemory,
+		Metadata: s.metadataStatus(),
 	}
-	out.Healthy = len(out.Missing) == 0 && !st.Degraded && s.Err() == nil
+	out.Healthy = len(out.Missing) == 0 && !st.Degraded && !out.Metadata.Degraded && s.Err() == nil
 	for _, d := range s.disks {
 		out.Disks = append(out.Disks, diskStatus(ctx, d))
 	}
@@ -108,19 +112,12 @@ func CheckOffline(ctx context.Context, o Options, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	m, found, err := dirs.readMembership(o.FS)
-	if err != nil {
-		return err
-	}
-	if !found || !m.Initialised {
+	s := &System{opts: o}
+	if r, err := mirror.Find(s.mirrorOptions(dirs)); errors.Is(err, mirror.ErrNoRecord) || err == nil && !r.Initialised {
 		return fmt.Errorf("there is no store in %s", strings.Join(o.Dirs, ", "))
 	}
-	if dirs.byDisk(m.metadata()) == nil {
-		return dirs.metadataMissing(m)
-	}
-	s := &System{opts: o}
-	defer func() { _ = s.Close(ctx) }()             // nothing was written
-	if err := s.openMetadata(dirs, m); err != nil { //nolint:contextcheck // opening the engine is not cut short
+	defer func() { _ = s.Close(ctx) }()          // nothing was written
+	if err := s.openMetadata(dirs); err != nil { //nolint:contextcheck // opening the engine is not cut short
 		return err
 	}
 	return s.Check(ctx, w)

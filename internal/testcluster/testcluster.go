@@ -86,6 +86,9 @@ func (c *Cluster) Start() {
 	}
 	c.System = s
 	c.t.Cleanup(c.Stop)
+	if err := s.AwaitMirrors(c.t.Context()); err != nil {
+		c.t.Fatalf("mirror the metadata: %v", err)
+	}
 }
 
 // Reopen opens the store that the directories of a cluster with default

@@ -64,18 +64,26 @@ func flipped(b []byte) []byte {
 func spoil(t *testing.T, fs vfs.FS, dir string, change func([]byte) []byte) {
 	t.Helper()
 	names, err := fs.List(dir)
-	must(t, err)
+	if err != nil {
+		t.Error(err)
+	}
 	for _, name := range names {
 		path := fs.PathJoin(dir, name)
 		info, err := fs.Stat(path)
-		must(t, err)
+		if err != nil {
+			continue // cut short by a crash
+		}
 		if info.IsDir() {
 			spoil(t, fs, path, change)
 			continue
 		}
 		data, err := vfs.ReadFile(fs, path, 64<<20)
-		must(t, err)
-		must(t, vfs.WriteFile(fs, path, change(data), 0o640))
+		if err == nil {
+			err = vfs.WriteFile(fs, path, change(data), 0o640)
+		}
+		if err != nil {
+			t.Error(err)
+		}
 	}
 }
 

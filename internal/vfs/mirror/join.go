@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -37,6 +38,25 @@ func (s *Set) Maintain(want int) {
 	}
 }
 
+// Quiet waits until there are as many members as wanted, or no directory is left
+// to take in. It is for after Maintain.
+func (s *Set) Quiet(ctx context.Context) error {
+	done := make(chan struct{})
+	select {
+	case s.ask <- done:
+	case <-s.stop:
+		return errAborted
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 func (s *Set) maintain() {
 	timer := time.NewTimer(s.opts.Retry)
 	defer timer.Stop()
@@ -45,6 +65,9 @@ func (s *Set) maintain() {
 		timer.Reset(s.opts.Retry)
 		select {
 		case <-s.wake:
+		case done := <-s.ask:
+			s.fill()
+			close(done)
 		case <-timer.C:
 			s.retry()
 		case <-s.stop:

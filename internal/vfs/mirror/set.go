@@ -116,7 +116,8 @@ type Set struct {
 	view    atomic.Pointer[[]*node] // members, then joining ones
 	count   counters
 
-	wake    chan struct{} // the maintenance has something to do
+	wake    chan struct{}      // the maintenance has something to do
+	ask     chan chan struct{} // closed when it has nothing more to do
 	stop    chan struct{}
 	closing atomic.Bool
 	jobs    sync.WaitGroup
@@ -132,7 +133,7 @@ type counters struct{ ejected, joined, healed, otherReads atomic.Uint64 }
 func newSet(o Options) *Set {
 	s := &Set{
 		opts: o, base: o.FS, healing: map[copyName]bool{},
-		wake: make(chan struct{}, 1), stop: make(chan struct{}),
+		wake: make(chan struct{}, 1), stop: make(chan struct{}), ask: make(chan chan struct{}),
 	}
 	s.open.files = map[*file]bool{}
 	for _, d := range o.Dirs {
@@ -305,6 +306,21 @@ func (s *Set) poke() {
 	}
 }
 
+// rest waits for the jobs, but not for one on a directory that does not answer.
+func (s *Set) rest() {
+	done := make(chan struct{})
+	go func() {
+		s.jobs.Wait()
+		close(done)
+	}()
+	timer := time.NewTimer(s.opts.Stall)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	}
+}
+
 // Close ends the maintenance and gives the locks up. Files are closed before.
 func (s *Set) Close() error {
 	s.mu.Lock()
@@ -314,7 +330,7 @@ func (s *Set) Close() error {
 		return nil
 	}
 	close(s.stop)
-	s.jobs.Wait()
+	s.rest()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var errs []error
