@@ -21,7 +21,7 @@ func damages() map[string]func(t *testing.T, fs vfs.FS, dir string) {
 		"emptied": func(t *testing.T, fs vfs.FS, dir string) {
 			t.Helper()
 			must(t, fs.RemoveAll(dir))
-			must(t, fs.MkdirAll(dir, 0o750))
+			must(t, vfs.MkdirAll(fs, dir, 0o750))
 		},
 		"no files": func(t *testing.T, fs vfs.FS, dir string) { t.Helper(); must(t, fs.RemoveAll(dir+"/metadata")) },
 		"no names": func(t *testing.T, fs vfs.FS, dir string) {
@@ -127,6 +127,7 @@ func subsets(dirs, n int) (out [][]string) {
 // suffer anything: every acknowledged commit is there, and stays when the
 // others suffer later, once the damaged ones are members again.
 func TestAnyDirectoriesDamagedBetweenRuns(t *testing.T) {
+	t.Parallel()
 	for _, u := range []setup{{dirs: 3, members: 2}, {dirs: 5, members: 3}} {
 		for name, damage := range damages() {
 			for _, dirs := range subsets(u.dirs, u.members-1) {

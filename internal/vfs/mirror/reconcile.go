@@ -36,7 +36,7 @@ type content struct {
 
 // equalise makes the files of all members equal, the longest valid copy of
 // each winning. Every acknowledged change is on all of them; what is on some
-// only was never acknowledged, and is from now on on all.
+// only was never acknowledged, and from now on all have it.
 //
 // The union of the names is taken: what one has and another has not is either
 // not durable everywhere yet, or obsolete, which Pebble knows.

@@ -71,7 +71,7 @@ func (r *Record) compare(o *Record) int {
 		flag(r.Initialised)-flag(o.Initialised))
 }
 
-func flag(b bool) int {
+func flag(b bool) int { //nolint:revive // the value of the flag
 	if b {
 		return 1
 	}

@@ -37,6 +37,7 @@ func sick(fs *faultfs.FS, dir string) map[string]func() (cure func()) {
 // after the other, and nothing that was acknowledged is lost; without the
 // others too once the failed ones were taken in again.
 func TestAnyDirectoriesFailWhileRunning(t *testing.T) {
+	t.Parallel()
 	for _, u := range []setup{{dirs: 3, members: 2}, {dirs: 5, members: 3}} {
 		for name := range sick(nil, "") {
 			for _, dirs := range subsets(u.members, u.members-1) {
