@@ -1,9 +1,11 @@
 package single
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"strings"
 
 	"github.com/undercroft/undercroft/blobd/disk"
@@ -65,6 +67,21 @@ func refused(err error, paths []string) error {
 			"it is not created again, because that would lose every object", err, strings.Join(paths, ", "))
 	}
 	return err
+}
+
+// BackupMetadata writes a consistent copy of the metadata into dir, which must
+// be an absolute path that does not exist, while the store runs.
+func (s *System) BackupMetadata(_ context.Context, dir string) error {
+	if !filepath.IsAbs(dir) {
+		return fmt.Errorf("%s is not an absolute path on the server", dir)
+	}
+	for _, data := range s.opts.Dirs {
+		abs, err := filepath.Abs(data)
+		if err == nil && strings.HasPrefix(filepath.Clean(dir)+"/", abs+"/") {
+			return fmt.Errorf("%s is in a data directory: it would be lost together with it", dir)
+		}
+	}
+	return s.engine.Backup(dir)
 }
 
 // MetadataStatus describes the mirrors of the metadata.

@@ -17,7 +17,7 @@ func BenchmarkCommit(b *testing.B) {
 	for _, mirrors := range []int{0, 1, 2, 3} {
 		b.Run(fmt.Sprintf("mirrors=%d", mirrors), func(b *testing.B) {
 			root := b.TempDir()
-			var fs vfs.FS = vfs.Default()
+			fs := vfs.Default()
 			dir := root
 			if mirrors > 0 { // none: the engine on the file system itself
 				o := mirror.Options{FS: fs}

@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/undercroft/undercroft/internal/vfs"
@@ -35,12 +36,19 @@ func (o *openFiles) all() []*file {
 	return out
 }
 
+// turn is a mutex that may be held for long: whoever waits for it waits for an
+// event, in a test too.
+type turn chan struct{}
+
+func (t turn) Lock()   { t <- struct{}{} }
+func (t turn) Unlock() { <-t }
+
 // handle is a file on one node. An operation that was given up because it
-// stalled still holds mu.
+// stalled still has its turn.
 type handle struct {
 	n    *node
 	life uint64 // of the node, when this was opened
-	mu   sync.Mutex
+	turn turn
 	f    vfs.File
 	path string
 	id   vfs.Identity
@@ -50,8 +58,8 @@ type handle struct {
 }
 
 func (h *handle) close() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.turn.Lock()
+	defer h.turn.Unlock()
 	return h.f.Close()
 }
 
@@ -70,7 +78,7 @@ type file struct {
 var _ vfs.File = (*file)(nil)
 
 func (s *Set) newHandle(n *node, f vfs.File, path string) *handle {
-	h := &handle{n: n, life: n.life.Load(), f: f, path: path}
+	h := &handle{n: n, turn: make(turn, 1), life: n.life.Load(), f: f, path: path}
 	if info, err := f.Stat(); err == nil {
 		h.id = vfs.IdentityOf(info)
 	}
@@ -84,8 +92,8 @@ func (f *file) each(op func(h *handle) error) error {
 	nodes := nodesOf(handles)
 	errs := f.s.fanOut(nodes, func(i int) error {
 		h := handles[i]
-		h.mu.Lock()
-		defer h.mu.Unlock()
+		h.turn.Lock()
+		defer h.turn.Unlock()
 		return op(h)
 	})
 	return f.s.settle(nodes, errs)
@@ -117,18 +125,15 @@ func (f *file) live() []*handle {
 func (f *file) Write(p []byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	data := p
-	if len(f.handles) > 1 {
-		data = append(make([]byte, 0, len(p)), p...) // one that stalls keeps it
-	}
 	handles := f.live()
 	nodes, wrote := nodesOf(handles), make([]int, len(handles))
+	data := copies(p, len(handles), f.sums == nil)
 	errs := f.s.fanOut(nodes, func(i int) error {
 		h := handles[i]
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		skip := min(h.ahead, len(data))
-		n, err := h.f.Write(data[skip:])
+		h.turn.Lock()
+		defer h.turn.Unlock()
+		skip := min(h.ahead, len(data[i]))
+		n, err := h.f.Write(data[i][skip:])
 		if err == nil {
 			h.ahead -= skip
 			return nil
@@ -141,6 +146,21 @@ func (f *file) Write(p []byte) (int, error) {
 	}
 	f.took(p)
 	return len(p), nil
+}
+
+// copies makes a copy of p for each of n writers: one that stalls keeps it, and
+// a write may change it. One alone may have p itself if nobody needs it after.
+func copies(p []byte, n int, last bool) [][]byte { //nolint:revive // says what the caller does with p
+	if n == 1 && last {
+		return [][]byte{p}
+	}
+	all := make([]byte, 0, n*len(p))
+	out := make([][]byte, n)
+	for i := range out {
+		all = append(all, p...)
+		out[i] = all[i*len(p) : (i+1)*len(p) : (i+1)*len(p)]
+	}
+	return out
 }
 
 // partly ends a write that failed on all: what all have is written.
@@ -171,7 +191,7 @@ func (f *file) WriteAt(p []byte, offset int64) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	data := append([]byte(nil), p...)
-	if err := f.each(func(h *handle) error { _, err := h.f.WriteAt(data, offset); return err }); err != nil {
+	if err := f.each(func(h *handle) error { _, err := h.f.WriteAt(slices.Clone(data), offset); return err }); err != nil {
 		return 0, err
 	}
 	f.size = max(f.size, offset+int64(len(p)))

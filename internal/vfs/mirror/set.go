@@ -103,7 +103,7 @@ type Set struct {
 	names sync.RWMutex // held for reading by changes of names, for writing by who needs them to rest
 	open  openFiles
 
-	publishing sync.Mutex // one change of the record at a time; guards rec
+	publishing turn // one change of the record at a time; guards rec
 	rec        *Record
 	dirty      atomic.Bool // a member failed and the record does not say so yet
 	failure    atomic.Pointer[error]
@@ -134,6 +134,7 @@ func newSet(o Options) *Set {
 	s := &Set{
 		opts: o, base: o.FS, healing: map[copyName]bool{},
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), ask: make(chan chan struct{}),
+		publishing: make(turn, 1),
 	}
 	s.open.files = map[*file]bool{}
 	for _, d := range o.Dirs {
