@@ -23,7 +23,7 @@ Commands
   account   manage accounts: create, list, show, set, disable, enable, delete
   user      manage the users of accounts and their policies
   key       manage access keys: create, list, rotate, disable, enable, delete
-  metadata  metadata backup --out DIR: a consistent copy, made on the server's machine while it runs
+  metadata  backup --out DIR: a consistent copy of the metadata, made on the server's machine while it runs
 
 "undercroft admin account --help" explains accounts, users and keys.
 

@@ -411,6 +411,22 @@ func TestAddingADirectory(t *testing.T) {
 	s.holds("before", "wider")
 }
 
+// TestMirrorsGrowBeforeTheScheme: interleaving 50. Where more disks may be lost
+// from now on, the metadata survives as much before any data relies on it.
+func TestMirrorsGrowBeforeTheScheme(t *testing.T) {
+	s := &shop{testcluster.New(t, testcluster.Options{Dirs: []string{"/d1", "/d2", "/d3"}}), t}
+	s.Stop()
+	s.SetDirs("/d1", "/d2", "/d3", "/d4", "/d5")
+	opened, err := s.Open(t.Context())
+	s.must(err)
+	st, err := opened.Status(t.Context())
+	s.must(err)
+	if st.Scheme != "2+2" || len(st.Metadata.Mirrors) != 3 {
+		t.Errorf("scheme %s with the metadata in %q", st.Scheme, st.Metadata.Mirrors)
+	}
+	s.must(opened.Close(t.Context()))
+}
+
 // TestAddingIsCutShort: the power is lost at each change of the start that
 // adds a directory; the next start adds it.
 func TestAddingIsCutShort(t *testing.T) {

@@ -132,12 +132,18 @@ func (s *System) metadataStatus() MetadataStatus {
 }
 
 // keepMirrors makes the store keep as many mirrors as its number of disks
-// wants, from now on.
-func (s *System) keepMirrors(known int) {
+// wants, from now on. Where that number grew it waits for them: no partition may
+// be made to survive what its metadata would not.
+func (s *System) keepMirrors(ctx context.Context, known int) error {
 	want := s.mirrors(known)
-	if m := s.mirror.Status(); len(m.Members) < want {
+	m := s.mirror.Status()
+	if len(m.Members) < want {
 		s.opts.Logger.Warn("metadata has too few mirrors: they are made now, as far as there are directories",
 			slog.Int("mirrors", len(m.Members)), slog.Int("wanted", want))
 	}
 	s.mirror.Maintain(want)
+	if m.Reached > 0 && m.Reached < want {
+		return s.mirror.Quiet(ctx)
+	}
+	return nil
 }

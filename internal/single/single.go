@@ -108,7 +108,9 @@ func (s *System) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.keepMirrors(known)
+	if err := s.keepMirrors(ctx, known); err != nil {
+		return err
+	}
 	return s.openData(ctx, known)
 }
 

@@ -22,6 +22,9 @@ func (s *Set) publishLocked(enough func(*Record, func(string) bool) bool) error 
 		next.Epoch++
 		next.Members, next.Voters = dirsOf(s.members()), dirsOf(voters)
 		next.Previous = s.rec.electorates()
+		if want := s.wanted(); len(next.Members) >= want {
+			next.Wanted = max(next.Wanted, want)
+		}
 		next.Base, next.Confirmed = s.rec.Base, false
 		if s.rec.Confirmed {
 			next.Base = s.rec.number()
@@ -82,6 +85,12 @@ func (s *Set) reachable() []*node {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(s.nodes), func(n *node) bool { return n.unreachable.Load() })
+}
+
+func (s *Set) wanted() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.want
 }
 
 func dirsOf(nodes []*node) []Dir {

@@ -44,6 +44,9 @@ type Record struct {
 	// this one is not confirmed.
 	Voters   []Dir   `json:"voters"`
 	Previous [][]Dir `json:"previous,omitempty"`
+	// Wanted is the most members that there have been to be, and were: what
+	// needs more has to wait for them.
+	Wanted int `json:"wanted"`
 	// Confirmed: all voters have this record. Nothing is acknowledged by what
 	// is not confirmed; until then a member that knows the record that this one
 	// is based on has everything.

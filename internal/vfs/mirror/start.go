@@ -16,7 +16,7 @@ import (
 // the directories. It changes nothing else.
 func Create(o Options, members int) error {
 	r := &Record{
-		Epoch: 1, Confirmed: true, Voters: slices.Clone(o.Dirs),
+		Epoch: 1, Confirmed: true, Wanted: members, Voters: slices.Clone(o.Dirs),
 		Members: slices.Clone(o.Dirs[:min(max(members, 1), len(o.Dirs))]),
 	}
 	data, err := r.encode()

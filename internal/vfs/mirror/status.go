@@ -6,6 +6,7 @@ type Status struct {
 	Members  []Dir
 	Voters   int // directories that have the record
 	Wanted   int
+	Reached  int  // as many were wanted and there at some time; zero: that was not recorded
 	Degraded bool // fewer members than wanted, or the record is on fewer directories than there are
 	Outside  []Outside
 	Resync   *Resync // under way; nil: none
@@ -27,7 +28,7 @@ func (s *Set) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := Status{
-		Epoch: rec.Epoch, Members: dirsOf(s.members()), Voters: len(rec.Voters), Wanted: s.want,
+		Epoch: rec.Epoch, Members: dirsOf(s.members()), Voters: len(rec.Voters), Wanted: s.want, Reached: rec.Wanted,
 		Ejected: s.count.ejected.Load(), Joined: s.count.joined.Load(),
 		Healed: s.count.healed.Load(), OtherReads: s.count.otherReads.Load(),
 	}
