@@ -17,6 +17,24 @@ func TestConformance(t *testing.T) {
 	})
 }
 
+func TestDurability(t *testing.T) {
+	kvtest.RunDurable(t, func(t *testing.T) func(*testing.T) kv.Engine {
+		t.Helper()
+		u, fs := setup{dirs: 3, members: 2}, vfs.NewMem()
+		var last *store
+		return func(t *testing.T) kv.Engine {
+			t.Helper()
+			if last != nil { // the engine is closed, or left as a kill would leave it
+				if err := last.set.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+			last = mustStart(t, u, fs)
+			return last.engine
+		}
+	})
+}
+
 // TestKeepsWhatIsWritten goes through flushes, compactions and restarts.
 func TestKeepsWhatIsWritten(t *testing.T) {
 	for _, u := range []setup{{dirs: 1, members: 1}, {dirs: 2, members: 2}, {dirs: 5, members: 3}} {

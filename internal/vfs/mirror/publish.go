@@ -33,7 +33,7 @@ func (s *Set) publishLocked(enough func(*Record, func(string) bool) bool) error 
 		if !enough(s.rec, told) || len(next.Members) == 0 {
 			return s.fail(fmt.Errorf("%w: epoch %d", ErrLost, next.Epoch))
 		}
-		s.rec = next
+		s.know(next)
 		if count(next.Voters, told) < len(voters) {
 			continue
 		}
@@ -43,7 +43,7 @@ func (s *Set) publishLocked(enough func(*Record, func(string) bool) bool) error 
 		if count(next.Voters, told) == 0 {
 			return s.fail(fmt.Errorf("%w: epoch %d", ErrLost, next.Epoch))
 		}
-		s.rec = confirmed
+		s.know(confirmed)
 		if count(next.Voters, told) == len(voters) && !s.dirty.Load() {
 			s.opts.Logger.Info("metadata membership", slog.Uint64("epoch", confirmed.Epoch),
 				slog.Int("members", len(confirmed.Members)), slog.Int("voters", len(confirmed.Voters)))
@@ -51,6 +51,12 @@ func (s *Set) publishLocked(enough func(*Record, func(string) bool) bool) error 
 		}
 	}
 	return s.Err()
+}
+
+// know makes a record the one that counts here. Called with publishing held.
+func (s *Set) know(r *Record) {
+	s.rec = r
+	s.shown.Store(r)
 }
 
 // tell writes a record to the nodes and answers who has it. One that fails is
@@ -115,8 +121,9 @@ func (s *Set) SetInitialised() error {
 	if s.rec.Initialised {
 		return nil
 	}
-	s.rec = s.rec.clone()
-	s.rec.Initialised = true
+	r := s.rec.clone()
+	r.Initialised = true
+	s.know(r)
 	return s.publishLocked((*Record).half)
 }
 

@@ -105,7 +105,8 @@ type Set struct {
 
 	publishing turn // one change of the record at a time; guards rec
 	rec        *Record
-	dirty      atomic.Bool // a member failed and the record does not say so yet
+	shown      atomic.Pointer[Record] // rec, for who does not wait
+	dirty      atomic.Bool            // a member failed and the record does not say so yet
 	failure    atomic.Pointer[error]
 
 	mu      sync.Mutex // guards nodes, roles, want, healing and resync

@@ -242,7 +242,7 @@ func (s *Set) take(ballot *Record) error {
 	if err := ballot.majority(told); err != nil {
 		return err
 	}
-	s.rec = ballot
+	s.know(ballot)
 	if err := s.equalise(); err != nil {
 		return err
 	}

@@ -22,9 +22,7 @@ type Outside struct {
 
 // Status reports how the set is.
 func (s *Set) Status() Status {
-	s.publishing.Lock()
-	rec := s.rec
-	s.publishing.Unlock()
+	rec := s.shown.Load()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := Status{
