@@ -108,6 +108,9 @@ type Config struct {
 	// Domains are the lowercase names under which a bucket is a host name.
 	Domains []string
 
+	// MetadataAcceptLoss starts although newer metadata may be missing.
+	MetadataAcceptLoss bool
+
 	// AllowSigV2 accepts Signature Version 2 besides Version 4.
 	AllowSigV2 bool
 

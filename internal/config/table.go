@@ -74,6 +74,10 @@ func repairOptions(c *Config) []option {
 			"repair-bandwidth", g, "SIZE", "0", "How much is rebuilt in a second; 0 for as much as the disks give.",
 			&sizeValue{&c.RepairBandwidth, 0, 1024 * GiB},
 		},
+		{
+			"metadata-accept-loss", g, "", "false", "Start with the newest metadata that is in the data directories although those missing may hold newer: " +
+				"what only they hold is lost. For one start, after the loss of more directories than the store is made for.", (*boolean)(&c.MetadataAcceptLoss),
+		},
 	}
 }
 

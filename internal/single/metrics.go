@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/undercroft/undercroft/internal/vfs/mirror"
 	"github.com/undercroft/undercroft/steward"
 )
 
@@ -30,6 +31,7 @@ type sample struct {
 	reconstructed, corrupt, refused, buffers         float64
 	steward                                          steward.Counters
 	health                                           steward.Health
+	mirror                                           mirror.Status
 }
 
 // Collector returns the store's metrics.
@@ -43,6 +45,13 @@ func (s *System) Collector() prometheus.Collector {
 		metric("metadata_conflicts_total", "Metadata transactions tried again after a conflict.", counter, func(v *sample) float64 { return v.conflicts }),
 		metric("metadata_syncs_total", "Syncs of the metadata log.", counter, func(v *sample) float64 { return v.metadataSyncs }),
 		metric("metadata_disk_bytes", "Bytes of the metadata engine's files.", gauge, func(v *sample) float64 { return v.metadataBytes }),
+		metric("metadata_mirrors", "Directories that hold all of the metadata.", gauge, func(v *sample) float64 { return float64(len(v.mirror.Members)) }),
+		metric("metadata_mirrors_wanted", "Directories that should hold the metadata.", gauge, func(v *sample) float64 { return float64(v.mirror.Wanted) }),
+		metric("metadata_membership_epoch", "Epoch of the record of who holds the metadata.", gauge, func(v *sample) float64 { return float64(v.mirror.Epoch) }),
+		metric("metadata_mirror_ejections_total", "Mirrors that failed.", counter, func(v *sample) float64 { return float64(v.mirror.Ejected) }),
+		metric("metadata_mirror_joins_total", "Directories brought up to date as mirrors.", counter, func(v *sample) float64 { return float64(v.mirror.Joined) }),
+		metric("metadata_mirror_healed_total", "Metadata files replaced from another mirror.", counter, func(v *sample) float64 { return float64(v.mirror.Healed) }),
+		metric("metadata_resync_bytes", "Bytes copied so far to a directory that becomes a mirror.", gauge, func(v *sample) float64 { return resynced(v.mirror.Resync) }),
 		metric("disk_appends_total", "Frames appended to shards.", counter, func(v *sample) float64 { return v.appends }),
 		metric("disk_syncs_total", "Syncs of shards.", counter, func(v *sample) float64 { return v.diskSyncs }),
 		metric("disks_missing", "Known disks that are not in service.", gauge, func(v *sample) float64 { return v.missing }),
@@ -98,6 +107,13 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
+func resynced(r *mirror.Resync) float64 {
+	if r == nil {
+		return 0
+	}
+	return float64(r.Bytes)
+}
+
 func (s *System) sample() *sample {
 	e, st := s.engine.Stats(), s.Store.Status()
 	v := &sample{
@@ -108,7 +124,7 @@ func (s *System) sample() *sample {
 		retries: float64(st.Counters.Retries), reconstructed: float64(st.Counters.Reconstructed),
 		corrupt: float64(st.Counters.Corrupt), refused: float64(st.Counters.Refused),
 		buffers: float64(st.BufferMemory + st.ReadMemory),
-		steward: s.Steward.Counters(),
+		steward: s.Steward.Counters(), mirror: s.mirror.Status(),
 	}
 	if h := s.Steward.Health(); h != nil {
 		v.health = *h

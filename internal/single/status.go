@@ -2,11 +2,13 @@ package single
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 
 	"github.com/undercroft/undercroft/blobd/disk"
+	"github.com/undercroft/undercroft/internal/vfs/mirror"
 )
 
 // Status describes a store to an administrator.
@@ -19,6 +21,7 @@ type Status struct {
 	Disks      []DiskStatus      `json:"disks"`           // attached
 	Partitions []PartitionStatus `json:"open_partitions"` // not sealed
 	Redundancy Redundancy        `json:"redundancy"`
+	Metadata   MetadataStatus    `json:"metadata"`
 	Buffers    int64             `json:"buffer_bytes"`
 }
 
@@ -65,13 +68,14 @@ func (s *System) Status(ctx context.Context) (Status, error) {
 		Cluster: fmt.Sprintf("%x", s.DB.ClusterID()),
 		Scheme:  schemeText(st.Wanted.K, st.Wanted.M), InUse: schemeText(st.InUse.K, st.InUse.M),
 		Missing: s.Missing(), Buffers: st.BufferMemory + st.ReadMemory,
+		Metadata: s.metadataStatus(),
 	}
 	found, err := s.Store.Redundancy(ctx)
 	out.Redundancy = Redundancy{Short: found.Short, Critical: found.Critical, Unreadable: found.Beyond}
 	if h := s.Steward.Health(); h != nil {
 		out.Redundancy.Repair = &Repair{Queued: h.Queued, Waiting: h.Waiting, Resting: h.Resting, Homeless: h.NoTarget}
 	}
-	out.Healthy = len(out.Missing) == 0 && !st.Degraded && s.Err() == nil && err == nil && found.Whole()
+	out.Healthy = len(out.Missing) == 0 && !st.Degraded && s.Err() == nil && err == nil && found.Whole() && !out.Metadata.Degraded
 	for _, d := range s.disks {
 		out.Disks = append(out.Disks, diskStatus(ctx, d))
 	}
@@ -131,19 +135,12 @@ func CheckOffline(ctx context.Context, o Options, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	m, found, err := dirs.readMembership(o.FS)
-	if err != nil {
-		return err
-	}
-	if !found || !m.Initialised {
+	s := &System{opts: o}
+	if r, err := mirror.Find(s.mirrorOptions(dirs)); errors.Is(err, mirror.ErrNoRecord) || err == nil && !r.Initialised {
 		return fmt.Errorf("there is no store in %s", strings.Join(o.Dirs, ", "))
 	}
-	if dirs.byDisk(m.metadata()) == nil {
-		return dirs.metadataMissing(m)
-	}
-	s := &System{opts: o}
-	defer func() { _ = s.Close(ctx) }()             // nothing was written
-	if err := s.openMetadata(dirs, m); err != nil { //nolint:contextcheck // opening the engine is not cut short
+	defer func() { _ = s.Close(ctx) }()          // nothing was written
+	if err := s.openMetadata(dirs); err != nil { //nolint:contextcheck // opening the engine is not cut short
 		return err
 	}
 	return s.Check(ctx, w)
