@@ -127,7 +127,7 @@ func storeOptions(cfg config.Config, p parts) single.Options {
 		Scheme:      partition.Scheme{K: cfg.Scheme.Data, M: cfg.Scheme.Parity},
 		Capacity:    int64(cfg.PartitionSize), MinColumn: column,
 		BufferMemory: int64(cfg.BufferMemory), Logger: p.logger,
-		Steward: steward.Options{RepairDelay: delay, RepairBandwidth: int64(cfg.RepairBandwidth)},
+		Steward:    steward.Options{RepairDelay: delay, RepairBandwidth: int64(cfg.RepairBandwidth)},
 		AcceptLoss: cfg.MetadataAcceptLoss,
 	}
 }
