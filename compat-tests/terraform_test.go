@@ -34,7 +34,7 @@ func TestTerraform(t *testing.T) {
 		"TF_VAR_endpoint=" + s.endpoint, "TF_VAR_access_key=" + s.accessKey, "TF_VAR_secret_key=" + s.secretKey,
 	}
 	if out, err := tryTool(t, env, terraform, "-chdir="+dir, "init", "-no-color"); err != nil {
-		skip(t, "the AWS provider of terraform cannot be had: "+lastLine(out))
+		skip(t, "the AWS provider of terraform cannot be had: "+firstError(out))
 	}
 	run := func(args ...string) string {
 		t.Helper()
@@ -50,7 +50,12 @@ func TestTerraform(t *testing.T) {
 	}
 }
 
-func lastLine(out string) string {
-	lines := strings.Split(strings.TrimSpace(out), "\n")
-	return lines[len(lines)-1]
+// firstError is what Terraform says went wrong, on one line.
+func firstError(out string) string {
+	_, after, found := strings.Cut(out, "Error: ")
+	if !found {
+		after = out
+	}
+	words := strings.Join(strings.Fields(after), " ")
+	return words[:min(len(words), 400)]
 }

@@ -65,6 +65,11 @@ func (c *conditions) global(name string) []string {
 		return one(c.x.gateway.o.Region)
 	case "useragent":
 		return optional(c.x.header("User-Agent"))
+	case "tagkeys":
+		return tagKeys(c.x.bucketTags)
+	}
+	if tag, ok := strings.CutPrefix(name, "requesttag/"); ok {
+		return tagValue(c.x.bucketTags, tag)
 	}
 	return nil
 }

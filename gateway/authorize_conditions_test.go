@@ -150,6 +150,36 @@ func TestPresignedBodiesAreUnsigned(t *testing.T) {
 	}
 }
 
+// TestTagsOfNewBucketsDecide: a policy may say which tags a bucket is made with.
+func TestTagsOfNewBucketsDecide(t *testing.T) {
+	r := newRealm(t)
+	owner := r.newAccount("owner")
+	statement := func(effect, key string) string {
+		return `{"Effect":"` + effect + `","Action":"s3:*","Resource":"*","Condition":{"StringEquals":{"` + key + `":"secret"}}}`
+	}
+	made := func(tag string) string {
+		return "<CreateBucketConfiguration><Tags><Tag><Key>" + tag + "</Key><Value>secret</Value></Tag></Tags></CreateBucketConfiguration>"
+	}
+	only := owner.user("only", policy(statement("Allow", "aws:RequestTag/class")))
+	only.ok("PUT", "/only", made("class"))
+	only.denied("PUT", "/others", made("other"))
+	only.denied("PUT", "/others", "")
+	never := owner.user("never", policy(`{"Effect":"Allow","Action":"s3:*","Resource":"*"}`, statement("Deny", "aws:RequestTag/class"),
+		`{"Effect":"Deny","Action":"s3:TagResource","Resource":"*","Condition":{"ForAnyValue:StringEquals":{"aws:TagKeys":"key"}}}`))
+	never.denied("PUT", "/never", made("class"))
+	never.denied("PUT", "/never", made("key"))
+	never.ok("PUT", "/never", made("other"))
+}
+
+// TestEachValueOfAHeaderIsRefused: a harmless first one hides no other.
+func TestEachValueOfAHeaderIsRefused(t *testing.T) {
+	s := newServer(t)
+	s.ok("PUT", "/bucket/key", "body", "x-amz-object-lock-legal-hold", "OFF", "x-amz-object-lock-legal-hold", "OFF")
+	s.expect(s3.NotImplemented, "PUT", "/bucket/key", "body", "x-amz-object-lock-legal-hold", "OFF", "x-amz-object-lock-legal-hold", "ON")
+	s.expect(s3.NotImplemented, "PUT", "/new", "", "x-amz-bucket-object-lock-enabled", "false", "x-amz-bucket-object-lock-enabled", "true")
+	s.expect(s3.InvalidStorageClass, "PUT", "/bucket/key", "body", "x-amz-storage-class", "STANDARD", "x-amz-storage-class", "GLACIER")
+}
+
 // TestCopiedTagsDecide: a copy that keeps tags sets those of its source, and
 // not what a header says beside.
 func TestCopiedTagsDecide(t *testing.T) {

@@ -18,6 +18,7 @@ func (g *Gateway) createBucket(x *exchange) error {
 	if err != nil {
 		return err
 	}
+	x.bucketTags = pairsOf(wanted.Tags)
 	if err := x.allow(&question{action: x.op.Action, bucket: x.bucket}); err != nil {
 		return err
 	}

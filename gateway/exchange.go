@@ -41,6 +41,8 @@ type exchange struct {
 	// but an error is sent.
 	decided bool
 	region  string // that CreateBucket asks for
+	// bucketTags are those that CreateBucket asks for.
+	bucketTags []objects.Pair
 	// ownership is what the document of PutBucketOwnershipControls asks for.
 	ownership s3.ObjectOwnership
 	tags      []objects.Pair // that the body sets

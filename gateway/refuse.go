@@ -45,8 +45,10 @@ func (g *Gateway) refuseHeaders(x *exchange) error {
 			continue
 		}
 		if rule := g.headers[name]; rule != nil {
-			if err := rule(name, values[0]); err != nil {
-				return err
+			for _, value := range values {
+				if err := rule(name, value); err != nil {
+					return err
+				}
 			}
 			continue
 		}

@@ -2,6 +2,7 @@ package objects_test
 
 import (
 	"encoding/hex"
+	"runtime"
 	"testing"
 
 	"github.com/undercroft/undercroft/metadata"
@@ -72,6 +73,38 @@ func TestCompleteWithManyUnusedSlices(t *testing.T) {
 	}
 	e.holds("source", bytesOf(1, 20_000))
 	e.holds("k", bytesOf(2, 9000))
+}
+
+// TestCompleteHoldsNoSlicesOfManyUnusedParts: their number is the client's to
+// choose, up to ten million.
+func TestCompleteHoldsNoSlicesOfManyUnusedParts(t *testing.T) {
+	e := open(t)
+	u := e.upload("k")
+	const unused = 300
+	e.sliced(u, 2, unused+1)
+	live := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	in := objects.CompleteUploadInput{
+		Bucket: bucket, Key: "k", Upload: u.ID, Size: -1, Parts: []objects.CompletedPart{e.part(u, 1, bytesOf(2, 9000))},
+	}
+	before, held := live(), int64(0)
+	in.Precondition = func(*objects.Object) error {
+		held = live() - before
+		return nil
+	}
+	_, err := e.CompleteMultipartUpload(e.ctx, in)
+	e.must(err)
+	if most := int64(unused * metadata.MaxSlices * 8); held > most {
+		t.Errorf("%d bytes are held, more than %d", held, most)
+	}
+	e.RunSteward()
+	if s := e.Summary(); s.Parts != 0 || s.Uploads != 0 {
+		t.Errorf("left over: %+v", s)
+	}
 }
 
 // A bucket whose uploads do not fit into one transaction says what to do, and

@@ -116,20 +116,6 @@ func (c *completion) load(ctx context.Context) (done *metadata.Object, err error
 	return done, err
 }
 
-func (c *completion) allParts(r *metadata.Reader) (all []metadata.Part, err error) {
-	for after := 0; ; {
-		page, more, err := r.Parts(c.target.bucket.ID, c.target.id, after, partsPage)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, page...)
-		if !more || len(page) == 0 {
-			return all, nil
-		}
-		after = page[len(page)-1].Number
-	}
-}
-
 // choose takes the parts that the client lists, in its order.
 func (c *completion) choose(all []metadata.Part) error {
 	if err := c.checkOrder(); err != nil {
@@ -210,7 +196,7 @@ func (c *completion) accept(p *metadata.Part, want *CompletedPart, last bool) er
 
 func (c *completion) checkSize() error {
 	if c.size > s3.MaxObjectSize {
-		return s3.NewError(s3.EntityTooLarge).WithInt("ProposedSize", c.size).WithInt("MaxSizeAllowed", s3.MaxObjectSize)
+		return tooLarge(c.size)
 	}
 	if c.in.Size >= 0 && c.in.Size != c.size {
 		return s3.NewError(s3.InvalidRequest).WithMessage(

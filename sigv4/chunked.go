@@ -210,6 +210,9 @@ func (c *chunkReader) readLine() ([]byte, error) {
 	for seen := 0; ; {
 		if i := bytes.IndexByte(c.buf[c.lo+seen:c.hi], '\n'); i >= 0 {
 			line := c.buf[c.lo : c.lo+seen+i]
+			if len(line) >= maxLine { // however it arrived
+				return nil, refuse(KindIncompleteBody)
+			}
 			c.lo += len(line) + 1
 			return line, nil
 		}
