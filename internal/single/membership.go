@@ -138,7 +138,7 @@ func (s *System) keepMirrors(ctx context.Context, known int) error {
 	want := s.mirrors(known)
 	m := s.mirror.Status()
 	if len(m.Members) < want {
-		s.opts.Logger.Warn("metadata has too few mirrors: they are made now, as far as there are directories",
+		s.opts.Logger.WarnContext(ctx, "metadata has too few mirrors: they are made now, as far as there are directories",
 			slog.Int("mirrors", len(m.Members)), slog.Int("wanted", want))
 	}
 	s.mirror.Maintain(want)

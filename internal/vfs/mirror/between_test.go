@@ -197,6 +197,9 @@ func TestStaleMirrorReturns(t *testing.T) {
 	back()
 	s = mustStart(t, u, fs)
 	s.mustRead(t, 15) // what was accepted is the truth, whatever the other has
+	if _, err := fs.Stat("/d1/metadata-lost-0"); err != nil {
+		t.Errorf("what was given up is not kept: %v", err)
+	}
 	mustClose(t, s)
 }
 

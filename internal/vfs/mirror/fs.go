@@ -88,8 +88,9 @@ func (s *Set) Create(name string, category pebblevfs.DiskWriteCategory) (vfs.Fil
 	})
 }
 
-// ReuseForWrite implements [vfs.FS]. A node that lacks the old file begins a
-// new one.
+// ReuseForWrite implements [vfs.FS]. A node that is joining begins a new file:
+// the old one may be in the middle of being copied there, and what is still
+// to come of it would go into the new one.
 func (s *Set) ReuseForWrite(oldname, newname string, category pebblevfs.DiskWriteCategory) (vfs.File, error) {
 	from, ok := inside(oldname)
 	to, ok2 := inside(newname)
@@ -97,11 +98,13 @@ func (s *Set) ReuseForWrite(oldname, newname string, category pebblevfs.DiskWrit
 		return s.base.ReuseForWrite(oldname, newname, category)
 	}
 	return s.create(to, nil, func(n *node) (vfs.File, error) {
-		f, err := s.base.ReuseForWrite(s.path(n, from), s.path(n, to), category)
-		if errors.Is(err, fs.ErrNotExist) {
-			return s.base.Create(s.path(n, to), category)
+		if n.role.Load() == active {
+			return s.base.ReuseForWrite(s.path(n, from), s.path(n, to), category)
 		}
-		return f, err
+		if err := s.base.Remove(s.path(n, from)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		return s.base.Create(s.path(n, to), category)
 	})
 }
 

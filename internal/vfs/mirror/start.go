@@ -3,6 +3,7 @@ package mirror
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -109,6 +110,9 @@ func (s *Set) start(newest *Record, own map[string]*Record) error {
 	if again.compare(newest) != 0 {
 		return fmt.Errorf("the metadata of %s: %w", chosen[0].Path, vfs.ErrLocked)
 	}
+	if err := s.keepLost(newest, own); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	for _, n := range chosen {
 		n.role.Store(active)
@@ -128,6 +132,32 @@ func (s *Set) start(newest *Record, own map[string]*Record) error {
 		ballot.Members, ballot.Voters, ballot.Previous = dirsOf(s.members()), dirsOf(s.reachable()), nil
 	}
 	return s.take(ballot)
+}
+
+// keepLost puts files of another lineage aside: they may hold what an
+// administrator gave up, and are in nobody's way.
+func (s *Set) keepLost(newest *Record, own map[string]*Record) error {
+	for _, n := range s.nodes {
+		r := own[n.Disk]
+		if r == nil || r.Lineage == newest.Lineage || !has(r.Members, n.Disk) {
+			continue
+		}
+		lost := fmt.Sprintf("%s-lost-%d", n.files, r.Lineage)
+		if _, err := s.base.Stat(n.files); err != nil {
+			continue
+		}
+		if err := s.base.RemoveAll(lost); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := s.base.Rename(n.files, lost); err != nil {
+			return err
+		}
+		if err := vfs.SyncDir(s.base, n.Path); err != nil {
+			return err
+		}
+		s.opts.Logger.Warn("metadata that was given up is put aside", slog.String("directory", n.Path), slog.String("files", lost))
+	}
+	return nil
 }
 
 // current answers the current members that are here.
