@@ -43,8 +43,9 @@ func TestInterleaving12PunchWhileADiskIsAway(t *testing.T) {
 	for name, after := range map[string]time.Duration{"comes back": 0, "is rebuilt": time.Hour} {
 		t.Run(name, func(t *testing.T) {
 			e, s := sealedEnv(t, onRealDirectories(t, 4, partition.Scheme{K: 2, M: 1}), 12)
+			dir := e.busiest()
 			e.Stop()
-			mount := e.unmount(e.Dirs()[1])
+			mount := e.unmount(dir)
 			e.Start()
 			e.RunSteward()
 			for key := range s {
@@ -142,8 +143,9 @@ func TestInterleaving19SwappedFiles(t *testing.T) {
 func TestRepairOnRealDirectories(t *testing.T) {
 	o := onRealDirectories(t, 4, partition.Scheme{K: 2, M: 1})
 	e, s := sealedEnv(t, o, 14)
+	gone := e.busiest()
 	e.Stop()
-	e.must(e.FS.RemoveAll(o.Dirs[2]))
+	e.must(e.FS.RemoveAll(gone))
 	e.Start()
 	e.RunSteward()
 	e.Advance(time.Hour)
@@ -153,7 +155,12 @@ func TestRepairOnRealDirectories(t *testing.T) {
 	e.holdsShelf(s)
 	e.mustBeWhole()
 	e.Stop()
-	e.must(e.FS.Rename(o.Dirs[1], o.Dirs[1]+".away"))
+	for _, dir := range o.Dirs[1:] {
+		if dir != gone {
+			e.unmount(dir)
+			break
+		}
+	}
 	e.Start()
 	e.holdsShelf(s)
 }

@@ -103,6 +103,19 @@ func shardFiles(e *env, dir string) (files []string) {
 	return files
 }
 
+// busiest is the directory with the most shards, of all but the first one, which
+// has the metadata: a disk that holds nothing would prove nothing.
+func (e *env) busiest() (dir string) {
+	e.t.Helper()
+	most := 0
+	for _, other := range e.Dirs()[1:] {
+		if n := len(shardFiles(e, other)); n > most {
+			dir, most = other, n
+		}
+	}
+	return dir
+}
+
 // unmount takes a directory away from a stopped cluster.
 func (e *env) unmount(dir string) (mount func()) {
 	e.t.Helper()
@@ -118,8 +131,9 @@ func (e *env) unmount(dir string) (mount func()) {
 func TestRepairWaitsForADiskThatMayComeBack(t *testing.T) {
 	e := newEnv(t, scheme(5, partition.Scheme{K: 2, M: 2}))
 	s := e.fillShelf(6)
+	dir := e.busiest()
 	e.Stop()
-	mount := e.unmount("/d3")
+	mount := e.unmount(dir)
 	e.Start()
 	if c := e.RunSteward(); c.Repaired != 0 {
 		t.Errorf("%d shards were rebuilt at once", c.Repaired)
@@ -138,7 +152,7 @@ func TestRepairWaitsForADiskThatMayComeBack(t *testing.T) {
 	e.mustBeWhole()
 
 	e.Stop()
-	mount = e.unmount("/d3")
+	mount = e.unmount(dir)
 	e.Start()
 	e.RunSteward()
 	e.Advance(14 * time.Minute)
@@ -329,8 +343,9 @@ func TestPowerLossDuringRepair(t *testing.T) {
 	sc := partition.Scheme{K: 2, M: 1}
 	e := newEnv(t, scheme(4, sc))
 	s := e.fillShelf(14)
+	dir := e.busiest()
 	e.Stop()
-	e.must(e.FS.RemoveAll("/d2"))
+	e.must(e.FS.RemoveAll(dir))
 	every := 4
 	switch {
 	case os.Getenv("UNDERCROFT_TEST_LONG") != "":
@@ -374,7 +389,7 @@ func TestPowerLossDuringRepair(t *testing.T) {
 			renames++
 		}
 		if i%2 == 0 { // where it is there, the loss of the directory was not durable: the disk is back
-			e.must(c.fs.RemoveAll("/d2"))
+			e.must(c.fs.RemoveAll(dir))
 		}
 		o := scheme(4, sc)
 		o.FS, o.Dirs = c.fs, e.Dirs()
@@ -402,8 +417,9 @@ func TestTwoStewardsRepairBesideAWorkload(t *testing.T) {
 	o.FS = vfs.NewMem()
 	e := newEnv(t, o)
 	s := e.fillShelf(3)
+	dir := e.busiest()
 	e.Stop()
-	e.unmount("/d4")
+	e.unmount(dir)
 	e.Start()
 	fast := steward.Options{Interval: time.Millisecond, Grace: -1, SweepAfter: -1, RepairDelay: -1}
 	var stewards []*steward.Steward
