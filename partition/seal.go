@@ -203,6 +203,9 @@ func (s *Store) sealShards(ctx context.Context, row *metadata.Partition) error {
 				_, err := d.Seal(ctx, shardID(row.ID, i), blobd.Epoch(row.Epoch))
 				return err
 			})
+			if errors.Is(err, blobd.ErrStaleEpoch) {
+				return nil // repair has taken it further
+			}
 			if err != nil {
 				return fmt.Errorf("seal shard %d of %s on disk %s: %w", i, pid(row.ID), d.ID(), err)
 			}
