@@ -215,12 +215,25 @@ func (g *Gateway) showACL(x *exchange, owner s3.OwnerID, grants []s3.Grant) erro
 	return g.withDocument(x, p.AppendXML)
 }
 
+// permissionsKept says, by the number that is kept of a permission, what S3
+// calls it.
+func permissionsKept() [6]s3.Permission {
+	return [...]s3.Permission{
+		objects.PermissionRead:        s3.PermissionRead,
+		objects.PermissionWrite:       s3.PermissionWrite,
+		objects.PermissionReadACP:     s3.PermissionReadACP,
+		objects.PermissionWriteACP:    s3.PermissionWriteACP,
+		objects.PermissionFullControl: s3.PermissionFullControl,
+	}
+}
+
 // keptGrants converts a list to what is kept with an object. A list of nobody
 // is kept as a grant to nobody: none at all would mean the owner.
 func keptGrants(grants []s3.Grant) []objects.Grant {
 	if len(grants) == 0 {
 		return []objects.Grant{{Type: objects.GranteeUser, Permission: objects.PermissionWrite}}
 	}
+	names := permissionsKept()
 	kept := make([]objects.Grant, 0, len(grants))
 	for i := range grants {
 		g := &grants[i]
@@ -228,18 +241,7 @@ func keptGrants(grants []s3.Grant) []objects.Grant {
 		if g.Type == s3.GranteeGroup {
 			k.Type = objects.GranteeGroup
 		}
-		switch g.Permission {
-		case s3.PermissionRead:
-			k.Permission = objects.PermissionRead
-		case s3.PermissionWrite:
-			k.Permission = objects.PermissionWrite
-		case s3.PermissionReadACP:
-			k.Permission = objects.PermissionReadACP
-		case s3.PermissionWriteACP:
-			k.Permission = objects.PermissionWriteACP
-		case s3.PermissionFullControl:
-			k.Permission = objects.PermissionFullControl
-		}
+		k.Permission = objects.Permission(max(slices.Index(names[:], g.Permission), 0))
 		kept = append(kept, k)
 	}
 	return kept
@@ -251,17 +253,8 @@ func shownGrant(k *objects.Grant) s3.Grant {
 	if k.Type == objects.GranteeGroup {
 		g.Type = s3.GranteeGroup
 	}
-	switch k.Permission {
-	case objects.PermissionRead:
-		g.Permission = s3.PermissionRead
-	case objects.PermissionWrite:
-		g.Permission = s3.PermissionWrite
-	case objects.PermissionReadACP:
-		g.Permission = s3.PermissionReadACP
-	case objects.PermissionWriteACP:
-		g.Permission = s3.PermissionWriteACP
-	case objects.PermissionFullControl:
-		g.Permission = s3.PermissionFullControl
+	if names := permissionsKept(); int(k.Permission) < len(names) {
+		g.Permission = names[k.Permission]
 	}
 	return g
 }

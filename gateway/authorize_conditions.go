@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"net"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -250,22 +249,17 @@ func tlsVersion(r *http.Request) []string {
 // the header.
 func (c *conditions) requestTags() []objects.Pair {
 	x := c.x
-	header := x.header("X-Amz-Tagging")
 	if x.copiesTags() {
 		return c.q.copied
 	}
-	if x.tags != nil || header == "" {
+	if x.tags != nil {
 		return x.tags
 	}
-	query, err := url.ParseQuery(header)
+	tags, err := s3.ParseTagging(x.header(s3.HeaderTagging))
 	if err != nil {
 		return nil // the handler refuses it
 	}
-	var tags []objects.Pair
-	for name, values := range query {
-		tags = append(tags, objects.Pair{Name: name, Value: values[0]})
-	}
-	return tags
+	return pairsOf(tags)
 }
 
 func tagKeys(tags []objects.Pair) []string {

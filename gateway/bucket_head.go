@@ -6,11 +6,8 @@ import (
 	"github.com/undercroft/undercroft/s3"
 )
 
-// headBucket answers HeadBucket.
+// headBucket answers HeadBucket: that the bucket is there is known by now.
 func (g *Gateway) headBucket(x *exchange) error {
-	if _, err := g.o.Objects.HeadBucket(x.r.Context(), x.bucket); err != nil {
-		return err
-	}
 	x.set(s3.HeaderContentType, "application/xml")
 	if x.param("read-stats") == "true" {
 		if err := g.showUsage(x); err != nil {

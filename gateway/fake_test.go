@@ -119,14 +119,6 @@ func fakeBucketOf(name s3.BucketName) (objects.Bucket, error) {
 
 func fakeOwner() s3.OwnerID { return s3.OwnerID(iam.RootIdentity().CanonicalID) }
 
-func (f *fakeObjects) HeadBucket(_ context.Context, name s3.BucketName) (objects.Bucket, error) {
-	b, err := fakeBucketOf(name)
-	if err != nil {
-		return b, err
-	}
-	return b, f.record(name)
-}
-
 func (f *fakeObjects) BucketUsage(_ context.Context, name s3.BucketName) (objects.BucketUsage, error) {
 	return objects.BucketUsage{Objects: 3, Bytes: 9}, f.record(name)
 }

@@ -100,7 +100,7 @@ func (g *Gateway) newObject(x *exchange) (newObject, error) {
 	if err != nil {
 		return newObject{}, err
 	}
-	if x.header("X-Amz-Tagging") != "" {
+	if x.header(s3.HeaderTagging) != "" {
 		if err := x.alsoAllow("s3:PutObjectTagging"); err != nil {
 			return newObject{}, err
 		}

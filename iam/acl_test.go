@@ -5,41 +5,25 @@ import (
 	"testing"
 )
 
-func TestCannedACLs(t *testing.T) {
-	const me, host = CanonicalID("me"), CanonicalID("host")
-	user := func(id CanonicalID, p Permission) Grant { return Grant{GranteeCanonicalUser, string(id), p} }
+// The lists that S3's canned ACLs stand for.
+func TestPublicACLs(t *testing.T) {
+	user := func(id string, p Permission) Grant { return Grant{GranteeCanonicalUser, id, p} }
 	group := func(uri string, p Permission) Grant { return Grant{GranteeGroup, uri, p} }
-	mine := user(me, PermissionFullControl)
-	tests := []struct {
-		name        string
-		bucketOwner CanonicalID
-		want        []Grant
-		public      bool
+	mine := user("me", PermissionFullControl)
+	for name, tt := range map[string]struct {
+		grants []Grant
+		public bool
 	}{
-		{"private", me, []Grant{mine}, false},
-		{"private", host, []Grant{mine}, false},
-		{"public-read", me, []Grant{mine, group(GroupAllUsers, PermissionRead)}, true},
-		{"public-read-write", me, []Grant{mine, group(GroupAllUsers, PermissionRead), group(GroupAllUsers, PermissionWrite)}, true},
-		{"authenticated-read", me, []Grant{mine, group(GroupAuthenticatedUsers, PermissionRead)}, true},
-		{"aws-exec-read", me, []Grant{mine}, false},
-		{"log-delivery-write", me, []Grant{mine, group(GroupLogDelivery, PermissionWrite), group(GroupLogDelivery, PermissionReadACP)}, false},
-		{"bucket-owner-read", host, []Grant{mine, user(host, PermissionRead)}, false},
-		{"bucket-owner-read", me, []Grant{mine}, false},
-		{"bucket-owner-full-control", host, []Grant{mine, user(host, PermissionFullControl)}, false},
-		{"bucket-owner-full-control", me, []Grant{mine}, false},
-	}
-	for _, tt := range tests {
-		acl, ok := CannedACL(tt.name, me, tt.bucketOwner)
-		if !ok || !slices.Equal(acl.Grants, tt.want) {
-			t.Errorf("%s: %v, want %v", tt.name, acl.Grants, tt.want)
-		}
-		if acl.IsPublic() != tt.public {
-			t.Errorf("%s: public = %v", tt.name, acl.IsPublic())
-		}
-	}
-	for _, name := range []string{"", "Private", "public", "public-read "} {
-		if acl, ok := CannedACL(name, me, me); ok || acl.Grants != nil {
-			t.Errorf("%q is a canned ACL: %v", name, acl)
+		"private":                   {[]Grant{mine}, false},
+		"public-read":               {[]Grant{mine, group(GroupAllUsers, PermissionRead)}, true},
+		"public-read-write":         {[]Grant{mine, group(GroupAllUsers, PermissionRead), group(GroupAllUsers, PermissionWrite)}, true},
+		"authenticated-read":        {[]Grant{mine, group(GroupAuthenticatedUsers, PermissionRead)}, true},
+		"log-delivery-write":        {[]Grant{mine, group(GroupLogDelivery, PermissionWrite), group(GroupLogDelivery, PermissionReadACP)}, false},
+		"bucket-owner-read":         {[]Grant{mine, user("host", PermissionRead)}, false},
+		"bucket-owner-full-control": {[]Grant{mine, user("host", PermissionFullControl)}, false},
+	} {
+		if got := (ACL{Grants: tt.grants}).IsPublic(); got != tt.public {
+			t.Errorf("%s: public = %v", name, got)
 		}
 	}
 }

@@ -12,7 +12,7 @@ func benchRequest(tb testing.TB, who string) *Request {
 	c := &decisionCase{Who: who, Action: "s3:GetObject", ARN: "arn:aws:s3:::bucket/some/key/of/usual/length.jpg"}
 	c.Context = contextMap{"aws:sourceip": {"203.0.113.9"}, "aws:securetransport": {"true"}, "aws:referer": {"http://example.com/"}}
 	r := c.request(tb)
-	r.Bucket.ACL, _ = CannedACL("private", r.Bucket.Owner, r.Bucket.Owner)
+	r.Bucket.ACL = ACL{Grants: []Grant{{GranteeCanonicalUser, string(r.Bucket.Owner), PermissionFullControl}}}
 	r.Object = &ObjectFacts{Owner: r.Bucket.Owner, ACL: r.Bucket.ACL}
 	return r
 }

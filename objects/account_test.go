@@ -33,7 +33,7 @@ func TestDeletedAccountCreatesNoBucket(t *testing.T) {
 	if _, err := e.CreateBucket(e.ctx, in); !errors.Is(err, s3.NewError(s3.AccessDenied)) {
 		t.Errorf("a bucket of nobody: %v", err)
 	}
-	if _, err := e.HeadBucket(e.ctx, in.Name); !errors.Is(err, s3.NewError(s3.NoSuchBucket)) {
+	if _, err := e.BucketState(e.ctx, in.Name); !errors.Is(err, s3.NewError(s3.NoSuchBucket)) {
 		t.Errorf("it is there: %v", err)
 	}
 }

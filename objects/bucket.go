@@ -102,15 +102,6 @@ func (s *Service) settle(ctx context.Context, cause error, applied func(*metadat
 	return nil
 }
 
-// HeadBucket describes a bucket.
-func (s *Service) HeadBucket(ctx context.Context, name s3.BucketName) (Bucket, error) {
-	b, err := s.bucket(ctx, name)
-	if err != nil {
-		return Bucket{}, err
-	}
-	return bucketOf(b), nil
-}
-
 // maxAbortedUploads is how many uploads in progress end with their bucket, in
 // one transaction.
 const maxAbortedUploads = 10_000

@@ -19,9 +19,9 @@ func TestCreateBucket(t *testing.T) {
 	in := objects.CreateBucketInput{Name: "fresh", Owner: owner, Region: "eu-central-1"}
 	made, err := e.CreateBucket(e.ctx, in)
 	e.must(err)
-	head, err := e.HeadBucket(e.ctx, "fresh")
+	head, err := e.BucketState(e.ctx, "fresh")
 	e.must(err)
-	if diff := cmp.Diff(objects.Bucket{Name: "fresh", Owner: owner, Region: "eu-central-1", Created: made.Created}, head); diff != "" {
+	if diff := cmp.Diff(objects.Bucket{Name: "fresh", Owner: owner, Region: "eu-central-1", Created: made.Created}, head.Bucket); diff != "" {
 		t.Errorf("bucket (-want +got):\n%s", diff)
 	}
 	_, err = e.CreateBucket(e.ctx, in)
@@ -44,7 +44,7 @@ func TestDeleteBucket(t *testing.T) {
 	u := e.upload("k")
 	e.part(u, 1, bytesOf(1, 10_000))
 	e.must(e.DeleteBucket(e.ctx, bucket)) // ends the upload; the checker finds its parts waiting for the collector
-	_, err := e.HeadBucket(e.ctx, bucket)
+	_, err := e.BucketState(e.ctx, bucket)
 	e.refuse(err, s3.NoSuchBucket)
 	_, err = e.tryPut("k", bodyOf(nil))
 	e.refuse(err, s3.NoSuchBucket)
@@ -142,17 +142,17 @@ func TestBucketCacheIsNeverStale(t *testing.T) {
 		name := s3.BucketName("shared")
 		made, err := e.CreateBucket(e.ctx, objects.CreateBucketInput{Name: name, Owner: owner, Region: fmt.Sprint(round)})
 		e.must(err)
-		seen, err := second.HeadBucket(e.ctx, name)
+		seen, err := second.BucketState(e.ctx, name)
 		e.must(err)
-		if seen != made {
-			t.Errorf("round %d: %+v, want %+v", round, seen, made)
+		if seen.Bucket != made {
+			t.Errorf("round %d: %+v, want %+v", round, seen.Bucket, made)
 		}
 		_, err = second.PutObject(e.ctx, objects.PutObjectInput{Bucket: name, Key: "k", Body: bodyOf([]byte("x"))})
 		e.must(err)
 		_, err = second.DeleteObject(e.ctx, objects.DeleteObjectInput{Bucket: name, Key: "k"})
 		e.must(err)
 		e.must(e.DeleteBucket(e.ctx, name))
-		_, err = second.HeadBucket(e.ctx, name)
+		_, err = second.BucketState(e.ctx, name)
 		e.refuse(err, s3.NoSuchBucket)
 	}
 }

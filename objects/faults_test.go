@@ -128,14 +128,14 @@ func TestUnknownCommits(t *testing.T) {
 			_, err := s.CreateBucket(ctx, objects.CreateBucketInput{Name: other, Owner: owner})
 			return err
 		}, func(ctx context.Context, s *shaky) bool {
-			_, err := s.HeadBucket(ctx, other)
+			_, err := s.BucketState(ctx, other)
 			return err == nil
 		}},
 		"delete bucket": {"delete-bucket", func(ctx context.Context, s *shaky) error {
 			_, err := s.CreateBucket(ctx, objects.CreateBucketInput{Name: other, Owner: owner})
 			return errors.Join(err, s.DeleteBucket(ctx, other))
 		}, func(ctx context.Context, s *shaky) bool {
-			_, err := s.HeadBucket(ctx, other)
+			_, err := s.BucketState(ctx, other)
 			return s3.CodeOf(err) == s3.NoSuchBucket
 		}},
 		"put": {"put", func(ctx context.Context, s *shaky) error {

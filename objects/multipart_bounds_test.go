@@ -120,6 +120,6 @@ func TestDeleteBucketWithTooManyUploads(t *testing.T) {
 	}
 	err := e.DeleteBucket(e.ctx, bucket)
 	e.refuse(err, s3.BucketNotEmpty)
-	_, err = e.HeadBucket(e.ctx, bucket)
+	_, err = e.BucketState(e.ctx, bucket)
 	e.must(err)
 }

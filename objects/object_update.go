@@ -9,6 +9,9 @@ import (
 	"github.com/undercroft/undercroft/s3"
 )
 
+// Permission is what a [Grant] gives.
+type Permission = metadata.Permission
+
 // The types of grantees, and the permissions.
 const (
 	GranteeUser           = metadata.GranteeUser

@@ -70,7 +70,7 @@ func (e *env) delete(key s3.Key, id s3.VersionID) objects.DeleteObjectOutput {
 func TestVersioningState(t *testing.T) {
 	e := open(t)
 	state := func() s3.VersioningStatus {
-		b, err := e.HeadBucket(e.ctx, bucket)
+		b, err := e.BucketState(e.ctx, bucket)
 		e.must(err)
 		return b.Versioning
 	}

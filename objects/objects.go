@@ -340,7 +340,6 @@ type API interface {
 // BucketAPI is what can be done with buckets.
 type BucketAPI interface {
 	CreateBucket(ctx context.Context, in CreateBucketInput) (Bucket, error)
-	HeadBucket(ctx context.Context, name s3.BucketName) (Bucket, error)
 	BucketState(ctx context.Context, name s3.BucketName) (*BucketState, error)
 	PutBucketConfig(ctx context.Context, name s3.BucketName, kind ConfigKind, doc []byte) error
 	DeleteBucketConfig(ctx context.Context, name s3.BucketName, kind ConfigKind) error

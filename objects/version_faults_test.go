@@ -144,7 +144,7 @@ func TestVersioningChangeIsSettled(t *testing.T) {
 		r := newRivalry(t, "bucket-config", fault)
 		r.once.armed.Store(true)
 		err := r.PutBucketVersioning(t.Context(), bucket, s3.VersioningEnabled)
-		b, berr := r.HeadBucket(t.Context(), bucket)
+		b, berr := r.BucketState(t.Context(), bucket)
 		r.must(berr)
 		switch applied := fault == mem.UnknownApplied; {
 		case applied && (err != nil || b.Versioning != s3.VersioningEnabled):

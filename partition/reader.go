@@ -55,7 +55,7 @@ func (s *Store) NewReader(ctx context.Context, next func(ctx context.Context) (S
 	return &Reader{store: s, ctx: ctx, next: next}
 }
 
-// WriteTo writes all bytes to w, in slices of at most 64 KiB that are w's only
+// WriteTo writes all bytes to w, in slices of at most 512 KiB that are w's only
 // during the call.
 func (r *Reader) WriteTo(w io.Writer) (n int64, err error) {
 	for {

@@ -189,6 +189,6 @@ func ready(t *testing.T, c *testcluster.Cluster) bool {
 		return false
 	}
 	c.Restart()
-	_, err = c.Objects.HeadBucket(t.Context(), "another")
+	_, err = c.Objects.BucketState(t.Context(), "another")
 	return err == nil
 }
