@@ -79,6 +79,9 @@ type Options struct {
 	// Status returns a value that encodes to JSON.
 	Status  func(ctx context.Context) (any, error)
 	Checker Checker
+	// BackupMetadata writes a copy of the metadata into a directory that does
+	// not exist, for requests with one of the Tokens.
+	BackupMetadata func(ctx context.Context, directory string) error
 	// Directory is shown to requests with one of the Tokens.
 	Directory Directory
 	Tokens    []string
@@ -111,6 +114,9 @@ func NewHandler(o Options) http.Handler {
 	}
 	if o.Checker != nil {
 		mux.HandleFunc("POST "+pathCheck, h.check)
+	}
+	if o.BackupMetadata != nil {
+		mux.Handle("POST "+pathMetadataBackup, h.trusted(h.metadataBackup))
 	}
 	if o.Directory != nil {
 		h.handleDirectory(mux)

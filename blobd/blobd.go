@@ -118,6 +118,7 @@ type Disk interface {
 	Appender
 	Reader
 	Fencer
+	Restorer
 }
 
 // Inventory creates, lists and removes shards.
@@ -174,4 +175,35 @@ type Fencer interface {
 	// they read as zeros afterwards, but may come back after a power loss. It
 	// never lowers ShardStat.End.
 	Punch(ctx context.Context, id ShardID, offset, length int64) error
+}
+
+// Restorer writes shards anew as a whole, and takes away those that are not wanted.
+type Restorer interface {
+	// Restore begins to write a shard anew, sealed, of which nothing will lie
+	// at or after end. Until it is committed nothing shows it, and what the
+	// disk holds under its name stays as it is.
+	Restore(ctx context.Context, spec ShardSpec, end int64) (Restoration, error)
+	// Discard removes a shard that was superseded: one whose epoch is lower
+	// than epoch. One that has that or a higher epoch stays: [ErrStaleEpoch].
+	// One that is not there is no error, and one that cannot be read goes.
+	Discard(ctx context.Context, id ShardID, epoch Epoch) error
+	// Disown moves a shard that metadata does not know out of sight of every
+	// other method, to where people may look at it. One that is not there is no
+	// error.
+	Disown(ctx context.Context, id ShardID) error
+}
+
+// Restoration is a shard that is being written anew. It is used by one
+// goroutine at a time, and ended by Commit or Abort.
+type Restoration interface {
+	// Write writes a frame at an offset, a multiple of [Align]; it is durable
+	// after Commit. data is not retained.
+	Write(ctx context.Context, offset int64, data [][]byte) error
+	// Commit makes the shard durable as a whole and then gives it its name, in
+	// place of what the disk held under it, durably. A crash leaves the one or
+	// the other. What was there stays where it has a higher epoch:
+	// [ErrStaleEpoch].
+	Commit(ctx context.Context) error
+	// Abort takes away what was written. After Commit it does nothing.
+	Abort() error
 }

@@ -3,6 +3,7 @@ package metadata
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/undercroft/undercroft/metadata/kv"
 )
@@ -191,12 +192,11 @@ func checkPartition(c *pageCheck, p kv.Pair) error {
 	if int(row.K)+int(row.M) != len(row.Shards) {
 		c.problem(CorruptRow, p.Key, fmt.Sprintf("%d+%d on %d disks", row.K, row.M, len(row.Shards)))
 	}
-	for _, lost := range row.Lost {
-		if int(lost) >= len(row.Shards) {
-			c.problem(CorruptRow, p.Key, fmt.Sprintf("lost shard %d of %d", lost, len(row.Shards)))
+	c.shardLists(row, p.Key)
+	for i, id := range row.Shards {
+		if slices.Contains(row.Shards[:i], id) {
+			c.problem(CorruptRow, p.Key, fmt.Sprintf("two shards are on disk %x", id[:]))
 		}
-	}
-	for _, id := range row.Shards {
 		d, err := c.Disk(id)
 		if err != nil {
 			return err
@@ -206,6 +206,18 @@ func checkPartition(c *pageCheck, p kv.Pair) error {
 		}
 	}
 	return nil
+}
+
+// shardLists checks what a partition's row says of shards that are not whole.
+func (c *pageCheck) shardLists(row *Partition, key []byte) {
+	seen := make(map[uint8]bool, len(row.Lost)+len(row.Damaged))
+	for _, i := range slices.Concat(row.Lost, row.Damaged) {
+		if int(i) >= len(row.Shards) || seen[i] {
+			c.problem(CorruptRow, key, fmt.Sprintf("lost shards %v and damaged shards %v of %d", row.Lost, row.Damaged, len(row.Shards)))
+			return
+		}
+		seen[i] = true
+	}
 }
 
 func checkDisk(c *pageCheck, p kv.Pair) error {

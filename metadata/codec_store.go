@@ -18,6 +18,7 @@ const (
 	partitionEnd      = 9
 	partitionClass    = 10
 	partitionCreated  = 11
+	partitionDamaged  = 12 // one byte each; ignorable
 )
 
 // Fields of a Disk (rows d).
@@ -57,6 +58,7 @@ func encodePartition(p *Partition) []byte {
 	e.uint(partitionEnd, uint64(p.End))
 	e.text(partitionClass, p.Class)
 	e.time(partitionCreated, p.Created)
+	e.bytesOrSkip(partitionDamaged, p.Damaged)
 	return e.b
 }
 
@@ -88,6 +90,8 @@ func decodePartition(v []byte) (*Partition, error) {
 			p.Class = d.text()
 		case partitionCreated:
 			p.Created = d.time()
+		case partitionDamaged:
+			p.Damaged = d.bytes()
 		default:
 			d.unknown()
 		}

@@ -93,7 +93,7 @@ func codecCases() []codecCase {
 	upload := &Upload{Initiated: at(1_795_000_000_000), Owner: "me", Attributes: Attributes{ContentType: "a/b", User: []Pair{{"k", "v"}}}, Checksum: Checksum{Algorithm: "SHA1", Type: "COMPOSITE"}, Token: sampleID(7)}
 	begun := &Upload{Owner: "me", Initiator: "you"}
 	part := &Part{Size: 5 << 20, Modified: at(2), ETag: strings.Repeat("0f", 16), Checksums: sampleObject().Checksums, Slices: sampleSlices(), Token: sampleID(6)}
-	partition := &Partition{State: PartitionSealed, Epoch: 1<<32 - 1, K: 2, M: 1, Secret: sampleID(3), Shards: []DiskID{sampleID(1), sampleID(2), sampleID(3)}, Lost: []uint8{0, 2}, Capacity: 1 << 30, End: 8192, Class: "STANDARD", Created: at(-5)}
+	partition := &Partition{State: PartitionSealed, Epoch: 1<<32 - 1, K: 2, M: 1, Secret: sampleID(3), Shards: []DiskID{sampleID(1), sampleID(2), sampleID(3)}, Lost: []uint8{0, 2}, Capacity: 1 << 30, End: 8192, Class: "STANDARD", Created: at(-5), Damaged: []uint8{1}}
 	disk := &Disk{State: DiskDraining, Path: "/mnt/d1", Added: at(9)}
 	intent := &Intent{Created: at(10), Bucket: 4}
 	garbage := &Garbage{Kind: GarbageUpload, Bucket: 5, Added: at(11)}

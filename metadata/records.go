@@ -244,7 +244,8 @@ type Partition struct {
 	K, M     uint8
 	Secret   [16]byte
 	Shards   []DiskID // k+m disks; shard i is on Shards[i]
-	Lost     []uint8  // shards recorded as lost
+	Lost     []uint8  // shards recorded as lost: nothing is expected on their disks
+	Damaged  []uint8  // shards that are there but lack frames; none of Lost
 	Capacity int64    // bytes of each shard
 	End      int64    // once sealed: no stripe starts at or after it
 	Class    string   // storage class

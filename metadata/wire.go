@@ -67,6 +67,16 @@ func (e *encoder) bytes(field uint64, v []byte) {
 	e.b = append(e.b, v...)
 }
 
+// bytesOrSkip is bytes for a field that older readers may skip.
+func (e *encoder) bytesOrSkip(field uint64, v []byte) {
+	if len(v) == 0 {
+		return
+	}
+	e.key(field, wireBytes|ignorable)
+	e.b = binary.AppendUvarint(e.b, uint64(len(v)))
+	e.b = append(e.b, v...)
+}
+
 func (e *encoder) id(field uint64, v [16]byte) {
 	if v != ([16]byte{}) {
 		e.bytes(field, v[:])

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/undercroft/undercroft/blobd"
+	"github.com/undercroft/undercroft/metadata"
 )
 
 // nullDisk takes appends without looking at them, so that benchmarks measure
@@ -118,5 +119,41 @@ func BenchmarkBuffer(b *testing.B) {
 			b.Fatal(err)
 		}
 		buf.Free()
+	}
+}
+
+// BenchmarkRepair rebuilds a shard of a partition of 4+2, of large pieces, in memory.
+func BenchmarkRepair(b *testing.B) {
+	w := newWorld(b, 7)
+	w.inventory(b, metadata.DiskActive)
+	s := w.open(b, Options{Scheme: Scheme{4, 2}, Capacity: 64 << 20})
+	var id metadata.PartitionID
+	for i := range 60 {
+		placed := put(b, s, pattern(4<<20-1<<10, uint64(i)))
+		if err := w.publish(b.Context(), metadata.DataID{byte(i + 1)}, placed); err != nil {
+			b.Fatal(err)
+		}
+		if i == 0 {
+			id = placed.Extent.Partition
+		}
+	}
+	for _, p := range s.tracked() {
+		s.retire(p)
+	}
+	if _, err := s.SealIdle(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	defer closeStore(b, s)
+	for b.Loop() {
+		row := w.row(b, id)
+		w.disk(row.Shards[0]).Lose(shardID(id, 0))
+		if _, err := s.recordShort(b.Context(), row, 0, true); err != nil {
+			b.Fatal(err)
+		}
+		r, err := s.Repair(b.Context(), id, 0, nil)
+		if err != nil || !r.Done {
+			b.Fatalf("%+v, %v", r, err)
+		}
+		b.SetBytes(r.Bytes)
 	}
 }

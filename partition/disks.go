@@ -35,6 +35,8 @@ type disk struct {
 	until    time.Time  // no new partitions before
 	failures int
 	cause    error
+	known    bool      // what it holds was held against the metadata
+	look     time.Time // not before
 }
 
 // usable returns nil when new partitions may be placed on the disk.
@@ -110,6 +112,22 @@ func (s *diskSet) resolve(row *metadata.Partition) []*disk {
 		}
 	}
 	return out
+}
+
+// attached returns the disks of a partition's shards, the lost ones included,
+// for readers: a frame that verifies is right wherever it lies.
+func (s *diskSet) attached(row *metadata.Partition) []*disk {
+	out := make([]*disk, len(row.Shards))
+	for i, id := range row.Shards {
+		out[i] = s.get(id)
+	}
+	return out
+}
+
+// serves reports whether a disk is attached and has not failed.
+func (s *diskSet) serves(id metadata.DiskID) bool {
+	d := s.get(id)
+	return d != nil && d.Failed() == nil
 }
 
 func (s *diskSet) all() []*disk {

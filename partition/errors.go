@@ -16,6 +16,9 @@ var (
 	ErrGone = errors.New("partition: partition is gone")
 	// ErrUnreadable says that more than m columns of a stripe are lost.
 	ErrUnreadable = errors.New("partition: too many columns lost")
+	// ErrNoTarget says that no disk can take a shard that is to be rebuilt: each
+	// that serves holds another one of the partition, or has no room.
+	ErrNoTarget = errors.New("partition: no disk can take the shard")
 	// ErrClosed says that the Store is closed.
 	ErrClosed = errors.New("partition: store is closed")
 	// ErrDirectory says that the bytes of a stripe's directory do not decode.

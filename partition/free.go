@@ -213,7 +213,7 @@ func (s *Store) Sweep(ctx context.Context, id metadata.PartitionID, from int64, 
 // fails is left to the next sweep.
 func (s *Store) endSeal(ctx context.Context, v *view) {
 	for i, d := range v.disks {
-		if d == nil {
+		if d == nil || !d.isKnown() { // it may be an old copy: Reconcile looks first
 			continue
 		}
 		if st, err := d.Stat(ctx, v.shard(i)); err != nil || st.Sealed {
@@ -229,11 +229,19 @@ func (s *Store) endSeal(ctx context.Context, v *view) {
 	}
 }
 
-// viewOf is the view of a row, not remembered.
+// viewOf is the view of a row without its lost shards, not remembered.
 func (s *Store) viewOf(row *metadata.Partition) *view {
+	v := s.readView(row)
+	v.disks = s.disks.resolve(row)
+	return v
+}
+
+// readView is the view of a row for reading, lost shards included.
+func (s *Store) readView(row *metadata.Partition) *view {
 	return &view{
 		scheme: scheme{int(row.K), int(row.M)}, id: row.ID, epoch: row.Epoch,
-		secret: blobd.Secret(row.Secret), disks: s.disks.resolve(row), now: s.opts.Now,
+		secret: blobd.Secret(row.Secret), disks: s.disks.attached(row), short: slices.Concat(row.Lost, row.Damaged),
+		now: s.opts.Now,
 	}
 }
 

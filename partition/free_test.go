@@ -342,12 +342,21 @@ func TestSweepEndsASealThatWasCutShort(t *testing.T) {
 	if err := s.close(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.sealRow(t.Context(), p, p.next); err != nil {
+	if _, err := s.sealRow(t.Context(), p, &findings{end: p.next}); err != nil {
 		t.Fatal(err)
 	}
 	closeStore(t, s)
 	s = w.open(t, Options{})
 	defer closeStore(t, s)
+	if next, _, err := s.Sweep(t.Context(), p.row.ID, 0, 10); next != -1 || err != nil {
+		t.Fatalf("Sweep goes on at %d: %v", next, err)
+	}
+	if st, err := p.disks[0].Stat(t.Context(), shardID(p.row.ID, 0)); err != nil || st.Sealed {
+		t.Errorf("a shard that nobody has looked at: %+v, %v", st, err)
+	}
+	for _, d := range s.disks.all() {
+		d.setKnown()
+	}
 	if next, _, err := s.Sweep(t.Context(), p.row.ID, 0, 10); next != -1 || err != nil {
 		t.Fatalf("Sweep goes on at %d: %v", next, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/undercroft/undercroft/blobd"
 	"github.com/undercroft/undercroft/metadata"
@@ -24,7 +25,9 @@ type openPartition struct {
 	closing bool       // and the metadata say so
 	fenced  bool       // somebody else took it over
 	held    int        // blobs not yet published or given up
-	damaged bool       // cannot be sealed as it is; repair or a disk may change that
+	after   time.Time  // not to be sealed before: a stripe could not be read
+	checked bool       // every frame was looked for
+	spoiled []uint8    // shards of which a read found frames missing or corrupt
 }
 
 // scheme embeds the numbers that every computation needs.

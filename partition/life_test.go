@@ -226,7 +226,8 @@ func TestUnpublishedBlobsHoldTheSeal(t *testing.T) {
 func inherit(t *testing.T, w *world) (published, garbage stored) {
 	t.Helper()
 	s := w.open(t, Options{Capacity: minCapacity})
-	published.data, garbage.data = pattern(3<<20, 1), pattern(3<<20, 2)
+	size := (len(w.disks) + 1) << 20 // on two disks or three
+	published.data, garbage.data = pattern(size, 1), pattern(size, 2)
 	published.placed = put(t, s, published.data)
 	garbage.placed = put(t, s, garbage.data)
 	if published.placed.Extent.Partition != garbage.placed.Extent.Partition {
@@ -240,21 +241,24 @@ func inherit(t *testing.T, w *world) (published, garbage stored) {
 
 func TestInheritedPartitionIsVerifiedBeforeItsSeal(t *testing.T) {
 	for name, c := range map[string]struct {
-		breakPublished bool
-		want           metadata.PartitionState
+		broken  func(published, garbage stored) stored
+		shards  []int // of which a frame of it is damaged
+		want    metadata.PartitionState
+		damaged []uint8
 	}{
-		"damaged garbage":   {false, metadata.PartitionSealed},
-		"damaged reference": {true, metadata.PartitionClosing},
+		"damaged garbage":    {func(_, g stored) stored { return g }, []int{0, 1, 2}, metadata.PartitionSealed, nil},
+		"damaged reference":  {func(p, _ stored) stored { return p }, []int{1}, metadata.PartitionSealed, []uint8{1}},
+		"too much is damage": {func(p, _ stored) stored { return p }, []int{1, 2}, metadata.PartitionClosing, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, 2)
-			published, broken := inherit(t, w)
-			if c.breakPublished {
-				broken = published
-			}
+			w := newWorld(t, 3)
+			published, garbage := inherit(t, w)
 			row := w.row(t, published.placed.Extent.Partition)
-			damager{w, row}.flip(t, 1, broken.placed.Extent.Stripe, 200_000)
-			s := w.open(t, Options{Capacity: minCapacity})
+			for _, shard := range c.shards {
+				damager{w, row}.flip(t, shard, c.broken(published, garbage).placed.Extent.Stripe, 200_000)
+			}
+			now := time.Now()
+			s := w.open(t, Options{Capacity: minCapacity, Now: func() time.Time { return now }})
 			defer closeStore(t, s)
 			if row := w.row(t, row.ID); row.State != metadata.PartitionClosing || row.Epoch != 2 {
 				t.Errorf("taken over: %+v", row)
@@ -262,39 +266,23 @@ func TestInheritedPartitionIsVerifiedBeforeItsSeal(t *testing.T) {
 			if _, err := s.SealIdle(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if row := w.row(t, row.ID); row.State != c.want {
-				t.Errorf("state %d, want %d", row.State, c.want)
+			row = w.row(t, row.ID)
+			if row.State != c.want || !slices.Equal(row.Damaged, c.damaged) || len(row.Lost) > 0 {
+				t.Errorf("state %d with damaged shards %v and lost %v, want %d with %v", row.State, row.Damaged, row.Lost, c.want, c.damaged)
 			}
-			mustRead(t, s, published.placed.Extent, published.data)
+			if c.want == metadata.PartitionSealed {
+				mustRead(t, s, published.placed.Extent, published.data)
+				return
+			}
+			for _, shard := range c.shards { // the damage goes, and so does the obstacle
+				damager{w, row}.flip(t, shard, published.placed.Extent.Stripe, 200_000)
+			}
+			now = now.Add(sealRetry)
+			if n, err := s.SealIdle(t.Context()); n != 1 || err != nil {
+				t.Errorf("sealed %d, %v", n, err)
+			}
 		})
 	}
-}
-
-func TestPartitionOfMissingDiskWaitsForIt(t *testing.T) {
-	w := newWorld(t, 2)
-	published, garbage := inherit(t, w)
-	s := w.open(t, Options{Capacity: minCapacity, Disks: w.attached(1), KnownDisks: 2})
-	defer closeStore(t, s)
-	id := published.placed.Extent.Partition
-	if n, err := s.SealIdle(t.Context()); n != 0 || err != nil {
-		t.Fatalf("sealed %d, %v", n, err)
-	}
-	mustRead(t, s, published.placed.Extent, published.data)
-	pending := submit(t, s, pattern(100, 1))
-	if _, err := pending.Wait(t.Context()); !errors.Is(err, ErrNoDisks) {
-		t.Errorf("write on one of two disks: %v", err)
-	}
-	if err := s.AddDisk(w.disks[1]); err != nil {
-		t.Fatal(err)
-	}
-	if n, err := s.SealIdle(t.Context()); n != 1 || err != nil {
-		t.Fatalf("sealed %d, %v", n, err)
-	}
-	row := w.row(t, id)
-	if want := garbage.placed.Extent.Stripe + blobd.FrameSize(garbage.placed.Extent.Height); row.End < want {
-		t.Errorf("end %d, the last stripe ends at %d", row.End, want)
-	}
-	mustRead(t, s, put(t, s, pattern(100, 2)).Extent, pattern(100, 2))
 }
 
 // A commit whose outcome is unknown neither loses nor doubles a partition.

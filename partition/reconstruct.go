@@ -51,6 +51,7 @@ func (s *Store) damaged(v *view, shard int, stripe int64, err error) {
 	} else {
 		s.stats.missing.Add(1)
 	}
+	s.damages.add(v, shard, stripe, err)
 	s.opts.Damaged(Damage{Shard: v.shard(shard), Stripe: stripe, Err: err})
 }
 
@@ -58,7 +59,7 @@ func (s *Store) damaged(v *view, shard int, stripe int64, err error) {
 type frameSet struct {
 	view    *view
 	stripe  int64
-	id      uint64
+	header  blobd.FrameHeader // of one of them
 	columns int
 	height  uint32
 	present []int // columns, data first
@@ -84,7 +85,7 @@ func (s *Store) survivors(ctx context.Context, v *view, stripe int64) (*frameSet
 		h := &headers[shard]
 		f := sets[h.StripeID]
 		if f == nil {
-			f = &frameSet{view: v, stripe: stripe, id: h.StripeID, columns: int(h.Columns), height: h.Height}
+			f = &frameSet{view: v, stripe: stripe, header: *h, columns: int(h.Columns), height: h.Height}
 			sets[h.StripeID] = f
 		}
 		if f.columns == int(h.Columns) && f.height == h.Height {
@@ -124,7 +125,7 @@ func (v *view) header(ctx context.Context, shard int, stripe int64) (blobd.Frame
 	return h, nil
 }
 
-// rebuildBlock computes block n of a data column from the same block of as many
+// rebuildBlock computes block n of a column from the same block of as many
 // other columns as it takes.
 func (s *Store) rebuildBlock(ctx context.Context, f *frameSet, column int, n uint32, out []byte) error {
 	v := f.view
@@ -196,20 +197,21 @@ func (f *frameSet) readBlock(ctx context.Context, column int, n uint32, raw []by
 	return blobd.VerifyBlocks(summer, n, f.height, raw, discard)
 }
 
-// decode computes a data column from the shards that are not nil.
+// decode computes a column from the shards that are not nil.
 func (s *Store) decode(f *frameSet, shards [][]byte, column int, out []byte) error {
 	code, err := s.codes.get(codeShape{f.view.k, f.view.m, f.columns})
 	if err != nil {
 		return err
 	}
-	required := make([]bool, f.columns)
-	required[column] = true
-	shards[column] = out[:0]
+	i := f.index(column)
+	required := make([]bool, len(shards))
+	required[i] = true
+	shards[i] = out[:0]
 	if err := code.ReconstructSome(shards, required); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
-	if len(shards[column]) != len(out) || &shards[column][0] != &out[0] {
-		copy(out, shards[column])
+	if len(shards[i]) != len(out) || &shards[i][0] != &out[0] {
+		copy(out, shards[i])
 	}
 	return nil
 }

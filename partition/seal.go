@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -12,27 +14,41 @@ import (
 	"github.com/undercroft/undercroft/metadata"
 )
 
+// sealRetry is how long a partition with a stripe that cannot be read is left
+// alone: a disk may come back, or the object may be deleted.
+const sealRetry = 10 * time.Minute
+
 // sealable reports whether nothing can be published in the partition any more
 // that was not before.
-func (p *openPartition) sealable() bool {
+func (p *openPartition) sealable(now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.retired && p.closing && !p.fenced && !p.damaged && p.held == 0
+	return p.retired && p.closing && !p.fenced && p.held == 0 && !now.Before(p.after)
 }
 
-// setDamaged notes that a verification failed, so that it is not repeated for
-// nothing.
-func (p *openPartition) setDamaged(damaged bool) {
+// postpone leaves a partition alone until a moment.
+func (p *openPartition) postpone(until time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.damaged = damaged
+	p.after = until
+}
+
+// spoil notes a shard of which a read found a frame missing or corrupt.
+func (p *openPartition) spoil(shard uint8) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !slices.Contains(p.spoiled, shard) {
+		p.spoiled = append(p.spoiled, shard)
+	}
 }
 
 // SealIdle seals the closing partitions of which every blob was published or
-// given up and every shard is within reach. One that an earlier process wrote
-// is sealed only if each stripe that is referenced verifies on every frame;
-// otherwise it stays closing, for repair, and is looked at again after a start
-// or [Store.AddDisk]. It returns how many were sealed.
+// given up. k of its shards suffice: the others are recorded as lost in the same
+// transaction, for repair. One that an earlier process wrote is sealed only if
+// each stripe that is referenced can be read from the shards that are fenced;
+// those that lack a frame of one are recorded as damaged. Otherwise it stays
+// closing, and is looked at again later, after a start or [Store.AddDisk]. It
+// returns how many were sealed.
 func (s *Store) SealIdle(ctx context.Context) (int, error) {
 	if !s.begin() {
 		return 0, ErrClosed
@@ -57,7 +73,7 @@ func (s *Store) SealIdle(ctx context.Context) (int, error) {
 
 func (s *Store) sealOne(ctx context.Context, p *openPartition) (bool, error) {
 	p.mu.Lock()
-	retired, fenced, end := p.retired, p.fenced, p.next
+	retired, fenced := p.retired, p.fenced
 	p.mu.Unlock()
 	if fenced {
 		s.forget(p)
@@ -69,22 +85,21 @@ func (s *Store) sealOne(ctx context.Context, p *openPartition) (bool, error) {
 	if err := s.close(ctx, p); err != nil {
 		return false, err
 	}
-	disks := s.disks.resolve(&p.row)
-	if !p.sealable() || !s.whole(disks) {
+	if !p.sealable(s.opts.Now()) {
 		return false, nil
 	}
-	if p.inherited {
-		f, err := s.inspect(ctx, p, disks)
-		if err != nil && ctx.Err() == nil {
-			p.setDamaged(true)
-			s.opts.Logger.WarnContext(ctx, "partition cannot be sealed", slog.String("partition", pid(p.row.ID)), slog.Any("error", err))
-		}
-		if err != nil {
-			return false, ctx.Err()
-		}
-		end = max(end, f.end)
+	found, err := s.findings(ctx, p)
+	if err != nil && ctx.Err() == nil {
+		p.postpone(s.opts.Now().Add(sealRetry))
+		s.opts.Logger.WarnContext(ctx, "partition cannot be sealed", slog.String("partition", pid(p.row.ID)), slog.Any("error", err))
 	}
-	row, err := s.sealRow(ctx, p, end)
+	if err != nil {
+		return false, ctx.Err()
+	}
+	if found == nil {
+		return false, nil
+	}
+	row, err := s.sealRow(ctx, p, found)
 	if errors.Is(err, errMoved) {
 		s.forget(p)
 		return false, nil
@@ -95,33 +110,62 @@ func (s *Store) sealOne(ctx context.Context, p *openPartition) (bool, error) {
 	s.forget(p)
 	s.stats.sealed.Add(1)
 	s.views.forget(p.row.ID)
-	return true, s.sealShards(ctx, &row, disks)
+	return true, s.sealShards(ctx, &row)
 }
 
-// inspect fences the shards again, since a disk may have come later, and
-// verifies every stripe that is referenced.
-func (s *Store) inspect(ctx context.Context, p *openPartition, disks []*disk) (fenced, error) {
-	f, err := s.fenceShards(ctx, &p.row, disks)
-	if err != nil {
-		return f, err
-	}
-	return f, s.verifyReferenced(ctx, p)
+// findings is what there is to say of a partition when it is sealed.
+type findings struct {
+	end     int64
+	lost    []uint8 // shards that are not within reach
+	damaged []uint8 // shards that are, but lack frames
 }
 
-// whole reports whether every shard's disk serves.
-func (s *Store) whole(disks []*disk) bool {
-	now := s.opts.Now()
-	for _, d := range disks {
-		if d == nil || d.Failed() != nil || d.hangs(now) {
-			return false
+// findings looks at the shards of a partition that is to be sealed. It returns
+// nil when that must wait for a disk, and an error when a stripe cannot be read.
+func (s *Store) findings(ctx context.Context, p *openPartition) (*findings, error) {
+	p.mu.Lock()
+	f := &findings{end: p.next, damaged: slices.Clone(p.spoiled)}
+	p.mu.Unlock()
+	disks := s.disks.resolve(&p.row)
+	if !p.inherited {
+		// What this process wrote was durable on every shard.
+		if s.anyHangs(disks) {
+			return nil, nil //nolint:nilnil // nil is the answer: wait
 		}
+		for i, d := range disks {
+			if d == nil || d.Failed() != nil {
+				f.lost = append(f.lost, uint8(i))
+			}
+		}
+	} else {
+		// Again, since a disk may have come later.
+		fenced := s.fenceShards(ctx, &p.row, disks)
+		f.end, f.lost = max(f.end, fenced.end), fenced.lost
 	}
-	return true
+	if ctx.Err() != nil || len(f.lost) > p.m {
+		return nil, ctx.Err() //nolint:nilnil // nil is the answer: wait
+	}
+	if p.inherited {
+		bad, err := s.verifyReferenced(ctx, p, f.lost)
+		if err != nil {
+			return nil, err
+		}
+		f.damaged = append(f.damaged, bad...)
+	}
+	slices.Sort(f.damaged)
+	f.damaged = slices.DeleteFunc(slices.Compact(f.damaged), func(i uint8) bool { return slices.Contains(f.lost, i) })
+	return f, nil
 }
 
-// sealRow records the seal: state, end and a new epoch. After that nothing
-// written in the partition is published any more.
-func (s *Store) sealRow(ctx context.Context, p *openPartition, end int64) (metadata.Partition, error) {
+// anyHangs reports whether a disk does not answer at the moment.
+func (s *Store) anyHangs(disks []*disk) bool {
+	now := s.opts.Now()
+	return slices.ContainsFunc(disks, func(d *disk) bool { return d != nil && d.hangs(now) })
+}
+
+// sealRow records the seal: state, end, the shards that are not whole, and a
+// new epoch. After that nothing written in the partition is published any more.
+func (s *Store) sealRow(ctx context.Context, p *openPartition, f *findings) (metadata.Partition, error) {
 	var out metadata.Partition
 	err := s.settled(ctx, func(tx *metadata.Tx) error {
 		row, err := tx.Partition(p.row.ID)
@@ -135,7 +179,8 @@ func (s *Store) sealRow(ctx context.Context, p *openPartition, end int64) (metad
 		if row == nil || row.Epoch != p.row.Epoch || row.State != metadata.PartitionClosing {
 			return errMoved
 		}
-		row.State, row.End = metadata.PartitionSealed, end
+		row.State, row.End = metadata.PartitionSealed, f.end
+		row.Lost, row.Damaged = f.lost, f.damaged
 		row.Epoch++
 		out = *row
 		return tx.PutPartition(row)
@@ -147,14 +192,20 @@ func (s *Store) sealRow(ctx context.Context, p *openPartition, end int64) (metad
 // decide; a shard that fails here takes no append either, since nobody has
 // its epoch. A sealed partition may be dropped while this runs: its files are
 // gone then, and nothing is missing.
-func (s *Store) sealShards(ctx context.Context, row *metadata.Partition, disks []*disk) error {
+func (s *Store) sealShards(ctx context.Context, row *metadata.Partition) error {
 	var g errgroup.Group
-	for i, d := range disks {
+	for i, d := range s.disks.resolve(row) {
+		if d == nil {
+			continue
+		}
 		g.Go(func() error {
 			err := s.attend(d, func() error {
 				_, err := d.Seal(ctx, shardID(row.ID, i), blobd.Epoch(row.Epoch))
 				return err
 			})
+			if errors.Is(err, blobd.ErrStaleEpoch) {
+				return nil // repair has taken it further
+			}
 			if err != nil {
 				return fmt.Errorf("seal shard %d of %s on disk %s: %w", i, pid(row.ID), d.ID(), err)
 			}

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/undercroft/undercroft/blobd"
 	"github.com/undercroft/undercroft/metadata"
@@ -15,6 +16,7 @@ type counters struct {
 	blobs, bytes, stripes, batches, retries, failedAppends atomic.Int64
 	created, reopened, sealed, dropped                     atomic.Int64
 	reads, reconstructed, corrupt, missing, unreadable     atomic.Int64
+	repaired, repairedBytes, revived                       atomic.Int64
 }
 
 // Counters are totals since the Store was opened.
@@ -37,6 +39,10 @@ type Counters struct {
 	Corrupt       int64 // frames found corrupt by reads
 	Missing       int64 // frames found missing by reads
 	Unreadable    int64 // chunks that could not be read
+
+	Repaired      int64 // shards written anew
+	RepairedBytes int64 // of their frames
+	Revived       int64 // lost shards that were found whole
 }
 
 // DiskStatus is the health of a disk.
@@ -113,6 +119,7 @@ func (s *Store) counters() Counters {
 		PartitionsCreated: c.created.Load(), PartitionsReopened: c.reopened.Load(), PartitionsSealed: c.sealed.Load(), PartitionsDropped: c.dropped.Load(),
 		Reads: c.reads.Load(), Reconstructed: c.reconstructed.Load(), Corrupt: c.corrupt.Load(),
 		Missing: c.missing.Load(), Unreadable: c.unreadable.Load(),
+		Repaired: c.repaired.Load(), RepairedBytes: c.repairedBytes.Load(), Revived: c.revived.Load(),
 	}
 }
 
@@ -128,7 +135,7 @@ func (s *Store) AddDisk(d blobd.Disk) error {
 	s.views.clear()
 	want := s.opts.Scheme.on(s.disks.usable(s.opts.Now()))
 	for _, p := range s.tracked() {
-		p.setDamaged(false)
+		p.postpone(time.Time{})
 	}
 	for _, l := range []*lane{s.batch, s.large} {
 		for _, p := range l.open() {

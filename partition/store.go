@@ -128,6 +128,7 @@ type Store struct {
 	encode     chan struct{}
 	flying     chan struct{} // large stripes between encoding and durability
 	recoveries chan struct{} // chunks being rebuilt
+	damages    damages
 
 	// ctx ends when the Store is closed and its writers are done.
 	ctx    context.Context //nolint:containedctx // the life of background work, which belongs to no request

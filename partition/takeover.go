@@ -85,28 +85,13 @@ func (s *Store) takeOver(ctx context.Context) error {
 // unsealed lists the partitions in any state but sealed.
 func (s *Store) unsealed(ctx context.Context) ([]metadata.Partition, error) {
 	var out []metadata.Partition
-	for after, more := metadata.PartitionID(0), true; more; {
-		err := s.db.View(ctx, class, func(r *metadata.Reader) error {
-			rows, err := r.Partitions(after, partitionPage)
-			if err != nil {
-				return err
-			}
-			more = len(rows) == partitionPage
-			if more {
-				after = rows[len(rows)-1].ID
-			}
-			for _, row := range rows {
-				if row.State != metadata.PartitionSealed {
-					out = append(out, row)
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, err
+	err := s.db.EachPartition(ctx, class, func(row *metadata.Partition) error {
+		if row.State != metadata.PartitionSealed {
+			out = append(out, *row)
 		}
-	}
-	return out, nil
+		return nil
+	})
+	return out, err
 }
 
 // raiseEpochs gives partitions their next epoch, so that nothing written under
@@ -142,16 +127,17 @@ func (s *Store) takeOne(ctx context.Context, row *metadata.Partition) (*openPart
 		return nil, ctx.Err()
 	}
 	disks := s.disks.resolve(row)
-	f, err := s.fenceShards(ctx, row, disks)
+	f := s.fenceShards(ctx, row, disks)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
 	p := newOpenPartition(*row, disks, f.end)
 	p.inherited = true
-	p.retired = err != nil || f.sealed || row.State != metadata.PartitionOpen || !s.worthReopening(p)
+	p.retired = len(f.lost) > 0 || f.sealed || row.State != metadata.PartitionOpen || !s.worthReopening(p)
 	p.closing = row.State == metadata.PartitionClosing
-	if err != nil {
-		s.opts.Logger.WarnContext(ctx, "partition stays closing", slog.String("partition", pid(row.ID)), slog.Any("error", err))
+	if len(f.lost) > 0 {
+		s.opts.Logger.WarnContext(ctx, "partition is taken over without some of its shards",
+			slog.String("partition", pid(row.ID)), slog.Any("error", f.err))
 	}
 	s.track(p)
 	return p, nil
@@ -176,13 +162,14 @@ func (s *Store) worthReopening(p *openPartition) bool {
 
 // fenced is what the shards of a partition say once they are fenced.
 type fenced struct {
-	end    int64 // from which on all of them are empty
-	sealed bool  // one of them takes no appends
+	end    int64   // from which on all of them are empty
+	sealed bool    // one of them takes no appends
+	lost   []uint8 // missing or failing
+	err    error   // why, of all of those
 }
 
-// fenceShards raises the epoch on every shard within reach. An error says that
-// a shard is missing or failing.
-func (s *Store) fenceShards(ctx context.Context, row *metadata.Partition, disks []*disk) (fenced, error) {
+// fenceShards raises the epoch on every shard within reach.
+func (s *Store) fenceShards(ctx context.Context, row *metadata.Partition, disks []*disk) fenced {
 	stats := make([]blobd.ShardStat, len(disks))
 	errs := make([]error, len(disks))
 	var g errgroup.Group
@@ -210,8 +197,12 @@ func (s *Store) fenceShards(ctx context.Context, row *metadata.Partition, disks 
 	for i := range stats {
 		f.end = max(f.end, stats[i].End)
 		f.sealed = f.sealed || stats[i].Sealed
+		if errs[i] != nil {
+			f.lost = append(f.lost, uint8(i))
+		}
 	}
-	return f, errors.Join(errs...)
+	f.err = errors.Join(errs...)
+	return f
 }
 
 // reopen gives the fullest of the partitions that can be written on to the

@@ -21,6 +21,7 @@ type view struct {
 	epoch  metadata.Epoch
 	secret blobd.Secret
 	disks  []*disk // of the shards; nil for one that is missing
+	short  []uint8 // shards that the row says are lost or damaged
 	now    func() time.Time
 }
 
@@ -64,10 +65,7 @@ func (c *viewCache) load(ctx context.Context, id metadata.PartitionID) (*view, e
 		c.forget(id)
 		return nil, fmt.Errorf("%w: %s", ErrGone, pid(id))
 	}
-	v := &view{
-		scheme: scheme{int(row.K), int(row.M)}, id: id, epoch: row.Epoch,
-		secret: blobd.Secret(row.Secret), disks: c.store.disks.resolve(row), now: c.store.opts.Now,
-	}
+	v := c.store.readView(row)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.views) >= maxViews {

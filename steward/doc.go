@@ -4,7 +4,8 @@
 // steward's jobs take them away: collect frees data ids, manifests and uploads
 // that a row G names, intents ends writes that nobody finished, seal turns
 // full partitions into sealed ones, tokens forgets those of old requests, reclaim drops sealed partitions without
-// references and punches the dead stripes of the others. A [Job] does a bounded
+// references and punches the dead stripes of the others, repair rebuilds shards that
+// were lost or damaged. A [Job] does a bounded
 // piece of work in one Step and keeps nothing but a hint of where to go on: a
 // crash between any two transactions loses nothing and leaves nothing that a
 // later Step does not find.
@@ -44,6 +45,18 @@
 // A reader that is under way in data that is freed meets frames that do not
 // verify, or no shard at all: it gets an error, or the right bytes, never
 // others. Garbage rests for a while (Options.Grace) so that this is rare.
+//
+// # Why repair loses nothing
+//
+// Only sealed partitions are repaired: which of their stripes are referenced only
+// shrinks, and bytes at an offset never change, so a frame that verifies is
+// right whenever and wherever it was read. A repair raises the partition's epoch
+// before it writes and again when the row is changed to count on what was
+// written, and requires its own epoch then: of several, one counts. The file
+// carries the repair's epoch, and a superseded one is removed only if its epoch is lower
+// than that of the row: what a later repair wrote in the same place stays. A repair
+// that cannot rebuild every referenced frame changes nothing while the old
+// shard may come back. Delays choose when to repair; they never decide.
 //
 // Tokens of requests that left no other row are forgotten after minutes: each is
 // asked for once, by the request itself, right after its commit.

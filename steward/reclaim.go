@@ -31,8 +31,9 @@ type reclaim struct {
 
 // swept is the state of a partition at its last sweep.
 type swept struct {
-	live int64
-	at   time.Time
+	live  int64
+	epoch metadata.Epoch // repair may have brought back a shard, or garbage in one
+	at    time.Time
 }
 
 // sweeping is a sweep that takes several steps.
@@ -103,7 +104,7 @@ func (j *reclaim) visit(ctx context.Context, c *candidate) (Progress, error) {
 	case c.State == metadata.PartitionDropped, c.State == metadata.PartitionSealed && c.live == 0:
 		return j.drop(ctx, c)
 	case c.State == metadata.PartitionSealed && j.worthSweeping(c):
-		j.open = &sweeping{id: c.ID, swept: swept{live: c.live, at: j.opts.Now()}}
+		j.open = &sweeping{id: c.ID, swept: swept{live: c.live, epoch: c.Epoch, at: j.opts.Now()}}
 		return j.sweep(ctx)
 	}
 	return Progress{}, nil
@@ -123,7 +124,7 @@ func (j *reclaim) drop(ctx context.Context, c *candidate) (Progress, error) {
 // sweep. It decides when to look, nothing else.
 func (j *reclaim) worthSweeping(c *candidate) bool {
 	last, ok := j.swept[c.ID]
-	if !ok {
+	if !ok || last.epoch != c.Epoch {
 		return true
 	}
 	if c.live >= last.live {

@@ -41,8 +41,16 @@ type Options struct {
 	// SweepAfter is how long dead space in a sealed partition may wait when it
 	// is too little for a sweep of its own; 0 is 1 h, negative is not at all.
 	SweepAfter time.Duration
-	Now        func() time.Time // nil: the clock of the metadata
-	Logger     *slog.Logger
+	// RepairDelay is how long a disk may be away before its shards are rebuilt
+	// on others, so that a reboot does not start that; 0 is 15 min, negative is
+	// not at all. Shards of disks that were removed or replaced, and files that
+	// are missing or damaged on disks that serve, do not wait.
+	RepairDelay time.Duration
+	// RepairBandwidth bounds the bytes of shards rebuilt in a second; 0 is no
+	// bound. About k times as much is read.
+	RepairBandwidth int64
+	Now             func() time.Time // nil: the clock of the metadata
+	Logger          *slog.Logger
 }
 
 func (o *Options) defaults(db *metadata.DB) {
@@ -50,6 +58,7 @@ func (o *Options) defaults(db *metadata.DB) {
 	o.Grace = orDefault(o.Grace, 5*time.Minute)
 	o.IntentAge = orDefault(o.IntentAge, 24*time.Hour)
 	o.SweepAfter = orDefault(o.SweepAfter, time.Hour)
+	o.RepairDelay = orDefault(o.RepairDelay, 15*time.Minute)
 	if o.Now == nil {
 		o.Now = db.Now
 	}
@@ -76,24 +85,35 @@ type Counters struct {
 	Parts     int64 // of uploads, freed
 	Intents   int64 // ended
 
-	Retired int64 // open partitions given up because disks were short of space
+	Retired int64 // open partitions given up because disks were short of space, or lack frames
 	Sealed  int64 // partitions
 	Dropped int64 // partitions
 	Sweeps  int64 // of partitions, complete
 	Punched int64 // bytes that disks got back of partitions that stay
+
+	Damaged        int64 // shards found missing or damaged
+	Repaired       int64 // shards rebuilt
+	RepairedBytes  int64 // of them
+	Revived        int64 // lost shards that were found whole where they were
+	RepairFailures int64
+	Superseded     int64 // shards removed that were rebuilt elsewhere
+	Unknown        int64 // shards set aside that metadata do not know
 }
 
 type counters struct {
 	steps, errors                                   atomic.Int64
 	collected, kept, extents, bytes, parts, intents atomic.Int64
 	retired, sealed, dropped, sweeps, punched       atomic.Int64
+	damaged, repaired, repairedBytes, revived       atomic.Int64
+	repairFailures, superseded, unknown             atomic.Int64
 }
 
 // Steward runs the jobs. It is safe for concurrent use.
 type Steward struct {
-	opts  Options
-	stats counters
-	loops []*loop
+	opts   Options
+	stats  counters
+	loops  []*loop
+	health atomic.Pointer[Health]
 
 	mu     sync.Mutex // guards what follows
 	cancel context.CancelFunc
@@ -110,6 +130,7 @@ func New(db *metadata.DB, store *partition.Store, o Options) *Steward {
 	for _, job := range []Job{
 		&collect{base: base, batch: collectBatch}, &intents{base: base}, &tokens{base: base},
 		&seal{base: base}, &reclaim{base: base, swept: map[metadata.PartitionID]swept{}},
+		newRepair(base, s.health.Store),
 	} {
 		s.loops = append(s.loops, newLoop(s, job))
 	}
@@ -179,6 +200,10 @@ func (s *Steward) Drain(ctx context.Context) (int, error) {
 	}
 }
 
+// Health is what the repair job found when it last looked at all partitions: at
+// most an interval and a repair ago while the Steward runs. It is nil before.
+func (s *Steward) Health() *Health { return s.health.Load() }
+
 // Counters reports totals.
 func (s *Steward) Counters() Counters {
 	c := &s.stats
@@ -187,5 +212,7 @@ func (s *Steward) Counters() Counters {
 		Extents: c.extents.Load(), Bytes: c.bytes.Load(), Parts: c.parts.Load(), Intents: c.intents.Load(),
 		Retired: c.retired.Load(), Sealed: c.sealed.Load(), Dropped: c.dropped.Load(),
 		Sweeps: c.sweeps.Load(), Punched: c.punched.Load(),
+		Damaged: c.damaged.Load(), Repaired: c.repaired.Load(), RepairedBytes: c.repairedBytes.Load(), Revived: c.revived.Load(),
+		RepairFailures: c.repairFailures.Load(), Superseded: c.superseded.Load(), Unknown: c.unknown.Load(),
 	}
 }

@@ -32,7 +32,7 @@ type rule struct {
 // t.Cleanup if it is not closed by then.
 func Run(t *testing.T, open func(t *testing.T) blobd.Disk) {
 	t.Helper()
-	for _, table := range [][]rule{inventoryRules(), appendRules(), readRules(), fenceRules()} {
+	for _, table := range [][]rule{inventoryRules(), appendRules(), readRules(), fenceRules(), restoreRules()} {
 		for _, r := range table {
 			t.Run(r.name, func(t *testing.T) { r.test(t, open(t)) })
 		}

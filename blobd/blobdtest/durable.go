@@ -27,6 +27,7 @@ func RunDurable(t *testing.T, e Engine) {
 	for name, test := range map[string]func(*testing.T, Engine){
 		"everything outlives a restart":              outlivesRestart,
 		"every promise outlives power loss anywhere": outlivesCrash,
+		"restorations are whole or not there":        restoredOrNot,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, e) })
 	}

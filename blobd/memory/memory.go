@@ -27,10 +27,12 @@ type Disk struct {
 
 	mu     sync.RWMutex // guards everything
 	shards map[blobd.ShardID]*shard
-	closed bool
-	faults faults
-	usage  blobd.DiskUsage
-	syncs  int64
+	// disowned shards take space and nothing else.
+	disowned []*shard
+	closed   bool
+	faults   faults
+	usage    blobd.DiskUsage
+	syncs    int64
 }
 
 type shard struct {

@@ -23,6 +23,7 @@ Commands
   account   manage accounts: create, list, show, set, disable, enable, delete
   user      manage the users of accounts and their policies
   key       manage access keys: create, list, rotate, disable, enable, delete
+  metadata  backup --out DIR: a consistent copy of the metadata, made on the server's machine while it runs
 
 "undercroft admin account --help" explains accounts, users and keys.
 
@@ -54,7 +55,7 @@ type adminFlags struct {
 // adminCommand is `undercroft admin`.
 func adminCommand(ctx context.Context, p process, args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("%w: undercroft admin COMMAND; the commands are status, check, account, user and key", errUsage)
+		return fmt.Errorf("%w: undercroft admin COMMAND; the commands are status, check, account, user, key and metadata", errUsage)
 	}
 	command := args[0]
 	switch {
@@ -64,7 +65,7 @@ func adminCommand(ctx context.Context, p process, args []string) error {
 		return verbCommand(ctx, p, args)
 	case command == "status", command == "check":
 	default:
-		return fmt.Errorf("%w: unknown admin command %q; the commands are status, check, account, user and key", errUsage, command)
+		return fmt.Errorf("%w: unknown admin command %q; the commands are status, check, account, user, key and metadata", errUsage, command)
 	}
 	flags, err := parseAdminFlags(args[1:])
 	if errors.Is(err, flag.ErrHelp) {

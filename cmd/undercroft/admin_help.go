@@ -1,8 +1,8 @@
 package main
 
-const accountUsageText = `Manage the accounts, users and access keys of a running server.
+const accountUsageText = `Manage the accounts, users, access keys and metadata of a running server.
 
-Usage: undercroft admin account|user|key COMMAND [ARGUMENTS] [FLAGS]
+Usage: undercroft admin account|user|key|metadata COMMAND [ARGUMENTS] [FLAGS]
 
 An account owns buckets and objects. Its root, who signs with the account's own access
 keys, may do everything in it. A user of an account may do what its policy says.
@@ -46,6 +46,12 @@ Access keys, of a user or, without --user, of the account's root
   key enable ACCESS-KEY
   key delete ACCESS-KEY
 
+Metadata
+  metadata backup --out DIR
+      Write a consistent copy of the metadata into a new directory, on the server's
+      machine and outside of its data directories. docs/operations/metadata.md says how
+      to restore it.
+
 Flags of all
   --admin URL   the admin listener of the server. Default http://127.0.0.1:9001.
   --data DIR    a data directory of the server, which keeps the admin token
@@ -60,4 +66,5 @@ Examples
   undercroft admin user create backup@example.com nightly --policy nightly.json
   undercroft admin key create backup@example.com --user nightly --json
   undercroft admin key disable AKIAIOSFODNN7EXAMPLE
+  undercroft admin metadata backup --data ./data --out /backup/metadata-1
 `

@@ -46,7 +46,7 @@ func (in *verbInput) optional(flag string) *string {
 }
 
 // verbs are all of them, in the order of the help.
-func verbs() []verb { return slices.Concat(accountVerbs(), userVerbs(), keyVerbs()) }
+func verbs() []verb { return slices.Concat(accountVerbs(), userVerbs(), keyVerbs(), metadataVerbs()) }
 
 // findVerb returns the verb that args begin with and what follows it.
 func findVerb(args []string) (found verb, rest []string, err error) {

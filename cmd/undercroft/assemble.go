@@ -22,6 +22,7 @@ import (
 	"github.com/undercroft/undercroft/partition"
 	"github.com/undercroft/undercroft/s3"
 	"github.com/undercroft/undercroft/sigv4"
+	"github.com/undercroft/undercroft/steward"
 )
 
 // system is a running store, as the server around it sees it.
@@ -34,6 +35,8 @@ type system struct {
 	Status func(ctx context.Context) (any, error)
 	// Checker goes through the whole state while the system runs.
 	Checker admin.Checker
+	// BackupMetadata copies the metadata into a new directory.
+	BackupMetadata func(ctx context.Context, directory string) error
 	// Directory administers accounts, users and access keys.
 	Directory admin.Directory
 	// Directories are the data directories that are open and ours. One that is
@@ -94,13 +97,14 @@ func assemble(ctx context.Context, cfg config.Config, p parts) (*system, error) 
 			{Name: "metadata", Check: store.Ready},
 			{Name: "disks", Check: store.Writable},
 		},
-		Status:      func(ctx context.Context) (any, error) { return store.Status(ctx) },
-		Checker:     store,
-		Directory:   who,
-		Directories: store.Directories(),
-		Failed:      store.Failed(),
-		Err:         store.Err,
-		Close:       store.Close,
+		Status:         func(ctx context.Context) (any, error) { return store.Status(ctx) },
+		Checker:        store,
+		BackupMetadata: store.BackupMetadata,
+		Directory:      who,
+		Directories:    store.Directories(),
+		Failed:         store.Failed(),
+		Err:            store.Err,
+		Close:          store.Close,
 	}, nil
 }
 
@@ -113,12 +117,18 @@ func storeOptions(cfg config.Config, p parts) single.Options {
 	if inline == 0 {
 		inline = -1 // the setting says none; a zero option would mean the default
 	}
+	delay := cfg.RepairDelay
+	if delay == 0 {
+		delay = -1 // likewise
+	}
 	return single.Options{
 		FS: vfs.Default(), Dirs: cfg.Data, Now: p.now, Region: cfg.Region,
 		InlineLimit: inline,
 		Scheme:      partition.Scheme{K: cfg.Scheme.Data, M: cfg.Scheme.Parity},
 		Capacity:    int64(cfg.PartitionSize), MinColumn: column,
 		BufferMemory: int64(cfg.BufferMemory), Logger: p.logger,
+		Steward:    steward.Options{RepairDelay: delay, RepairBandwidth: int64(cfg.RepairBandwidth)},
+		AcceptLoss: cfg.MetadataAcceptLoss,
 	}
 }
 

@@ -182,13 +182,14 @@ func (s *server) keep(ctx context.Context, sys *system, root rootCredentials, ma
 func (s *server) adminOptions(sys *system, root rootCredentials) admin.Options {
 	token := makeToken(vfs.Default(), sys.Directories, s.logger)
 	return admin.Options{
-		Directory:  sys.Directory,
-		Tokens:     []string{token, admin.RootToken(root.AccessKey, string(root.SecretKey))},
-		Conditions: append([]admin.Condition{{Name: "serving", Check: s.phase.check}}, sys.Conditions...),
-		Metrics:    s.registry,
-		Status:     sys.Status,
-		Checker:    sys.Checker,
-		Logger:     s.logger,
+		Directory:      sys.Directory,
+		Tokens:         []string{token, admin.RootToken(root.AccessKey, string(root.SecretKey))},
+		Conditions:     append([]admin.Condition{{Name: "serving", Check: s.phase.check}}, sys.Conditions...),
+		Metrics:        s.registry,
+		Status:         sys.Status,
+		Checker:        sys.Checker,
+		BackupMetadata: sys.BackupMetadata,
+		Logger:         s.logger,
 	}
 }
 

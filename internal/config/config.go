@@ -108,6 +108,9 @@ type Config struct {
 	// Domains are the lowercase names under which a bucket is a host name.
 	Domains []string
 
+	// MetadataAcceptLoss starts although newer metadata may be missing.
+	MetadataAcceptLoss bool
+
 	// AllowSigV2 accepts Signature Version 2 besides Version 4.
 	AllowSigV2 bool
 
@@ -138,6 +141,11 @@ type Config struct {
 	Media         Media
 	InlineLimit   Size
 
+	// RepairDelay is how long a disk may be missing before its shards are
+	// rebuilt, RepairBandwidth how many bytes of them are in a second; zero is no
+	// bound.
+	RepairDelay     time.Duration
+	RepairBandwidth Size
 	// BufferMemory bounds the buffers of all request bodies together.
 	BufferMemory Size
 	// MaxConnections bounds the open client connections.

@@ -34,7 +34,7 @@ const (
 // the flags, the environment variables, the file's keys, the help and the
 // README's table.
 func options(c *Config) []option {
-	return slices.Concat(storageOptions(c), networkOptions(c), newBucketOptions(c), limitOptions(c))
+	return slices.Concat(storageOptions(c), repairOptions(c), networkOptions(c), newBucketOptions(c), limitOptions(c))
 }
 
 func storageOptions(c *Config) []option {
@@ -59,6 +59,24 @@ func storageOptions(c *Config) []option {
 		{
 			"storage-class", g, "CLASS", "", "A storage class that may be named besides STANDARD, and is kept like it; repeat it for several.",
 			&classes{&c.StorageClasses},
+		},
+	}
+}
+
+func repairOptions(c *Config) []option {
+	const g = groupStorage
+	return []option{
+		{
+			"repair-delay", g, "DURATION", "15m", "How long a data directory may be missing before its data is rebuilt on the others, " +
+				"so that a reboot does not start that.", &duration{&c.RepairDelay, 0},
+		},
+		{
+			"repair-bandwidth", g, "SIZE", "0", "How much is rebuilt in a second; 0 for as much as the disks give.",
+			&sizeValue{&c.RepairBandwidth, 0, 1024 * GiB},
+		},
+		{
+			"metadata-accept-loss", g, "", "false", "Start with the newest metadata that is in the data directories although those missing may hold newer: " +
+				"what only they hold is lost. For one start, after the loss of more directories than the store is made for.", (*boolean)(&c.MetadataAcceptLoss),
 		},
 	}
 }

@@ -2,6 +2,7 @@ package single
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/undercroft/undercroft/blobd"
 	"github.com/undercroft/undercroft/blobd/disk"
 	"github.com/undercroft/undercroft/internal/vfs"
+	"github.com/undercroft/undercroft/internal/vfs/mirror"
 )
 
 // directory is a data directory as it was found.
@@ -77,33 +79,26 @@ func (d *directories) byDisk(id blobd.DiskID) *directory {
 	return nil
 }
 
-// prepare makes sure that there is a membership whose metadata directory is
-// here. A new store is initialised; one whose initialisation was cut short is
-// initialised to the end.
-func (d *directories) prepare(fs vfs.FS, now time.Time) (membership, error) {
-	m, found, err := d.readMembership(fs)
-	if err != nil {
-		return m, err
-	}
-	if found {
-		if d.byDisk(m.metadata()) == nil {
-			return m, d.metadataMissing(m)
-		}
-		return m, nil
+// prepare makes sure that there is a store. A new one is initialised; one whose
+// initialisation was cut short is initialised to the end.
+func (s *System) prepare(d *directories) error {
+	fs := s.opts.FS
+	_, err := mirror.Find(s.mirrorOptions(d))
+	if !errors.Is(err, mirror.ErrNoRecord) {
+		return err
 	}
 	if d.cluster == (disk.ClusterID{}) {
 		_, _ = rand.Read(d.cluster[:]) // never fails
 	}
 	for _, dir := range d.all {
 		if dir.problem != nil {
-			return m, fmt.Errorf("%s cannot be used: %w", dir.path, dir.problem)
+			return fmt.Errorf("%s cannot be used: %w", dir.path, dir.problem)
 		}
-		if err := d.format(fs, dir, now); err != nil {
-			return m, err
+		if err := d.format(fs, dir, s.opts.Now()); err != nil {
+			return err
 		}
 	}
-	m = newMembership(d.all[0])
-	return m, d.writeMembership(fs, m)
+	return mirror.Create(s.mirrorOptions(d), s.mirrors(len(d.all)))
 }
 
 func (d *directories) format(fs vfs.FS, dir *directory, now time.Time) error {
@@ -116,17 +111,6 @@ func (d *directories) format(fs vfs.FS, dir *directory, now time.Time) error {
 	}
 	dir.state, dir.identity = disk.Identified, id
 	return nil
-}
-
-func (d *directories) metadataMissing(m membership) error {
-	var here []string
-	for _, dir := range d.all {
-		if dir.state == disk.Identified {
-			here = append(here, dir.path)
-		}
-	}
-	return fmt.Errorf("the metadata of this store is on disk %s, last seen at %s, which is not among %s: mount it and start again",
-		m.Members[0].Disk, m.Members[0].Path, strings.Join(here, ", "))
 }
 
 // warnSharedDevices says which directories fail together.

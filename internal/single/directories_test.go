@@ -10,6 +10,7 @@ import (
 
 	pebblevfs "github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/undercroft/undercroft/blobd/disk"
 	"github.com/undercroft/undercroft/internal/testcluster"
 	"github.com/undercroft/undercroft/internal/vfs"
 	"github.com/undercroft/undercroft/internal/vfs/faultfs"
@@ -162,9 +163,20 @@ func TestMissingDirectories(t *testing.T) {
 	}
 }
 
+// TestTwoMissingDirectories: half of the directories at once do not show that
+// nothing newer is on the others; one after the other they do.
 func TestTwoMissingDirectories(t *testing.T) {
 	s := newShop(t)
-	mount3, mount4 := s.unmount("/d3"), s.unmount("/d4")
+	mount4 := s.unmount("/d4")
+	mount3 := s.unmount("/d3")
+	if err := refused(t, s.Cluster); !strings.Contains(err.Error(), "/d3") || !strings.Contains(err.Error(), "/d4") ||
+		!strings.Contains(err.Error(), "--metadata-accept-loss") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("the error is not one line that names the directories and the way out: %v", err)
+	}
+	mount3()
+	s.Start()
+	s.Stop()
+	mount3 = s.unmount("/d3")
 	s.Start()
 	s.degraded("missing", "/d3", "/d4")
 	s.holds("before")
@@ -183,6 +195,25 @@ func TestTwoMissingDirectories(t *testing.T) {
 	s.holds("before", "degraded")
 }
 
+// TestAcceptingLoss: with the override half of the directories start, and what
+// comes back later is not taken for the truth.
+func TestAcceptingLoss(t *testing.T) {
+	s := newShop(t)
+	mount1, mount2 := s.unmount("/d1"), s.unmount("/d2")
+	s.Accept(true)
+	s.Start()
+	s.degraded("missing", "/d1", "/d2")
+	s.holds("before")
+	s.Stop()
+	s.Accept(false)
+	mount1()
+	mount2()
+	s.Start()
+	s.degraded("")
+	s.fill("after")
+	s.holds("before", "after")
+}
+
 // TestDirectoryLeftOut: a disk not among the directories given is missing too.
 func TestDirectoryLeftOut(t *testing.T) {
 	s := newShop(t)
@@ -197,8 +228,9 @@ func TestDirectoryLeftOut(t *testing.T) {
 	s.untouched("/new")
 }
 
-// TestMetadataDirectoryMissing: without the metadata there is no start, and nothing is begun.
-func TestMetadataDirectoryMissing(t *testing.T) {
+// TestFirstDirectoryMissing: the first directory holds a mirror of the metadata
+// like others: the store serves without, and takes it back.
+func TestFirstDirectoryMissing(t *testing.T) {
 	for name, instead := range map[string]func(s *shop){
 		"missing": func(*shop) {},
 		"empty":   func(s *shop) { s.must(s.FS.MkdirAll("/d1", 0o750)) },
@@ -207,16 +239,63 @@ func TestMetadataDirectoryMissing(t *testing.T) {
 			s := newShop(t)
 			mount := s.unmount("/d1")
 			instead(s)
-			if err := refused(t, s.Cluster); !strings.Contains(err.Error(), "/d1") || strings.Contains(err.Error(), "\n") {
-				t.Errorf("the error is not one line that names the directory: %v", err)
-			}
+			s.Start()
+			s.degraded("", "/d1")
+			s.holds("before")
+			s.fill("degraded")
+			s.Stop()
 			s.untouched("/d1")
 			mount()
 			s.Start()
 			s.degraded("")
-			s.holds("before")
+			s.holds("before", "degraded")
+			st, err := s.Status(t.Context())
+			s.must(err)
+			if len(st.Metadata.Mirrors) != 3 || st.Metadata.Degraded {
+				t.Errorf("metadata: %+v", st.Metadata)
+			}
 		})
 	}
+}
+
+// TestMetadataMirrorsAreMade: a store whose metadata is in one directory, as
+// before there were mirrors, gets the others while it runs.
+func TestMetadataMirrorsAreMade(t *testing.T) {
+	s := newShop(t)
+	record := `{"format": 1, "epoch": 1, "initialised": true, "members": [{"disk": "` + s.disk("/d1") + `", "path": "/d1"}]}`
+	for _, dir := range []string{"/d1", "/d2", "/d3", "/d4"} {
+		s.must(vfs.WriteFile(s.FS, dir+"/membership.json", []byte(record), 0o640))
+		s.must(s.FS.RemoveAll(dir + "/metadata-sums"))
+		if dir != "/d1" {
+			s.must(s.FS.RemoveAll(dir + "/metadata"))
+		}
+	}
+	mount := s.unmount("/d1")
+	if err := refused(t, s.Cluster); !strings.Contains(err.Error(), "/d1") {
+		t.Errorf("a start without the only metadata: %v", err)
+	}
+	mount()
+	s.Start()
+	s.holds("before")
+	st, err := s.Status(t.Context())
+	s.must(err)
+	if len(st.Metadata.Mirrors) != 3 || st.Metadata.Degraded || !st.Healthy {
+		t.Errorf("metadata: %+v", st.Metadata)
+	}
+	s.fill("after")
+	s.Stop()
+	s.must(s.FS.RemoveAll("/d1"))
+	s.Start()
+	s.degraded("", "/d1")
+	s.holds("before", "after")
+}
+
+// disk is the identity of the disk in a directory.
+func (s *shop) disk(dir string) string {
+	s.t.Helper()
+	_, id, err := disk.Probe(s.FS, dir)
+	s.must(err)
+	return id.Disk.String()
 }
 
 func TestDirectoriesInAnotherOrder(t *testing.T) {
@@ -330,6 +409,22 @@ func TestAddingADirectory(t *testing.T) {
 	s.Start()
 	s.degraded("")
 	s.holds("before", "wider")
+}
+
+// TestMirrorsGrowBeforeTheScheme: interleaving 50. Where more disks may be lost
+// from now on, the metadata survives as much before any data relies on it.
+func TestMirrorsGrowBeforeTheScheme(t *testing.T) {
+	s := &shop{testcluster.New(t, testcluster.Options{Dirs: []string{"/d1", "/d2", "/d3"}}), t}
+	s.Stop()
+	s.SetDirs("/d1", "/d2", "/d3", "/d4", "/d5")
+	opened, err := s.Open(t.Context())
+	s.must(err)
+	st, err := opened.Status(t.Context())
+	s.must(err)
+	if st.Scheme != "2+2" || len(st.Metadata.Mirrors) != 3 {
+		t.Errorf("scheme %s with the metadata in %q", st.Scheme, st.Metadata.Mirrors)
+	}
+	s.must(opened.Close(t.Context()))
 }
 
 // TestAddingIsCutShort: the power is lost at each change of the start that

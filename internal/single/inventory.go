@@ -125,11 +125,7 @@ func (s *System) addEmpty(dirs *directories) error {
 		if dir.problem != nil {
 			return dir.problem
 		}
-		m, found, err := dirs.readMembership(s.opts.FS)
-		if err == nil && found {
-			err = dirs.writeMembership(s.opts.FS, m)
-		}
-		if err != nil {
+		if err := s.mirror.Add(dir.mirror()); err != nil {
 			return err
 		}
 		s.opts.Logger.Info("added a disk", slog.String("path", dir.path), slog.String("disk", dir.identity.Disk.String()))

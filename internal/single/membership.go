@@ -1,103 +1,149 @@
 package single
 
 import (
-	"encoding/hex"
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
-	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"strings"
 
-	"github.com/undercroft/undercroft/blobd"
 	"github.com/undercroft/undercroft/blobd/disk"
 	"github.com/undercroft/undercroft/internal/vfs"
+	"github.com/undercroft/undercroft/internal/vfs/mirror"
+	"github.com/undercroft/undercroft/partition"
 )
 
-const (
-	metadataDir     = "metadata"
-	membershipFile  = "membership.json"
-	membershipLimit = 64 << 10
-	membershipNow   = 1 // format
-)
-
-// membership says, in a file in every directory, which directories hold the
-// metadata engine's files. The one with the highest epoch counts.
-type membership struct {
-	Format int    `json:"format"`
-	Epoch  uint64 `json:"epoch"`
-	// Initialised: the engine has had a state since; it is never created
-	// again.
-	Initialised bool     `json:"initialised"`
-	Members     []member `json:"members"`
-}
-
-type member struct {
-	Disk string `json:"disk"`
-	Path string `json:"path"` // where it was last seen; for people
-}
-
-func newMembership(dir *directory) membership {
-	return membership{
-		Format: membershipNow, Epoch: 1,
-		Members: []member{{Disk: dir.identity.Disk.String(), Path: dir.path}},
+// mirrorOptions are those of the metadata's mirrors on the directories that are
+// disks.
+func (s *System) mirrorOptions(dirs *directories) mirror.Options {
+	o := mirror.Options{
+		FS: s.opts.FS, AcceptLoss: s.opts.AcceptLoss, Logger: s.opts.Logger,
+		Verify: func(d mirror.Dir) error { return sameDisk(s.opts.FS, d) },
 	}
-}
-
-// metadata is the disk whose directory holds the engine's files.
-func (m *membership) metadata() (id blobd.DiskID) {
-	raw, err := hex.DecodeString(m.Members[0].Disk)
-	if err == nil && len(raw) == len(id) {
-		copy(id[:], raw)
-	}
-	return id
-}
-
-// readMembership returns the newest record of all directories.
-func (d *directories) readMembership(fsys vfs.FS) (newest membership, found bool, err error) {
-	for _, dir := range d.all {
-		if dir.problem != nil || dir.state != disk.Identified {
-			continue
-		}
-		m, err := readMembershipFile(fsys, dir.path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return newest, false, fmt.Errorf("%s: %w", fsys.PathJoin(dir.path, membershipFile), err)
-		}
-		if !found || m.Epoch > newest.Epoch || m.Epoch == newest.Epoch && m.Initialised {
-			newest, found = m, true
+	for _, dir := range dirs.all {
+		if dir.problem == nil && dir.state == disk.Identified {
+			o.Dirs = append(o.Dirs, dir.mirror())
 		}
 	}
-	return newest, found, nil
+	return o
 }
 
-func readMembershipFile(fsys vfs.FS, dir string) (m membership, err error) {
-	data, err := vfs.ReadFile(fsys, fsys.PathJoin(dir, membershipFile), membershipLimit)
-	if err != nil {
-		return m, err
-	}
-	if err := json.Unmarshal(data, &m); err != nil {
-		return m, err
-	}
-	if m.Format != membershipNow || len(m.Members) == 0 {
-		return m, fmt.Errorf("format %d with %d members is not known to this program", m.Format, len(m.Members))
-	}
-	return m, nil
+func (dir *directory) mirror() mirror.Dir {
+	return mirror.Dir{Disk: dir.identity.Disk.String(), Path: dir.path}
 }
 
-// writeMembership writes the record to every directory in service, durably.
-func (d *directories) writeMembership(fsys vfs.FS, m membership) error {
-	data, err := json.MarshalIndent(m, "", "  ")
-	if err != nil {
+// sameDisk reports whether a directory still holds the disk that it held.
+func sameDisk(fsys vfs.FS, d mirror.Dir) error {
+	state, id, err := disk.Probe(fsys, d.Path)
+	switch {
+	case err != nil:
 		return err
+	case state != disk.Identified || id.Disk.String() != d.Disk:
+		return fmt.Errorf("%s no longer holds disk %s", d.Path, d.Disk)
 	}
-	for _, dir := range d.all {
-		if dir.problem != nil || dir.state != disk.Identified {
-			continue
+	return nil
+}
+
+// mirrors is how many copies of the metadata a store of so many disks keeps:
+// as many disks may be lost as of the data.
+func (s *System) mirrors(disks int) int {
+	scheme := s.opts.Scheme
+	if scheme == (partition.Scheme{}) {
+		scheme = partition.SchemeFor(disks)
+	}
+	return scheme.M + 1
+}
+
+// refused says what to do about mirrors that do not open.
+func refused(err error, paths []string) error {
+	var quorum *mirror.QuorumError
+	switch {
+	case errors.As(err, &quorum):
+		return fmt.Errorf("%w: mount them and start again; if they are lost for good, start once with --metadata-accept-loss, "+
+			"which goes on with epoch %d and loses what was written after it", quorum, quorum.Epoch)
+	case errors.Is(err, mirror.ErrNoMember):
+		return fmt.Errorf("%w, which is not among %s or has lost its files: mount it and start again, or restore the metadata from a backup; "+
+			"it is not created again, because that would lose every object", err, strings.Join(paths, ", "))
+	}
+	return err
+}
+
+// BackupMetadata writes a consistent copy of the metadata into dir, which must
+// be an absolute path that does not exist, while the store runs.
+func (s *System) BackupMetadata(_ context.Context, dir string) error {
+	if !filepath.IsAbs(dir) {
+		return fmt.Errorf("%s is not an absolute path on the server", dir)
+	}
+	for _, data := range s.opts.Dirs {
+		abs, err := filepath.Abs(data)
+		if err == nil && strings.HasPrefix(filepath.Clean(dir)+"/", abs+"/") {
+			return fmt.Errorf("%s is in a data directory: it would be lost together with it", dir)
 		}
-		if err := vfs.WriteFile(fsys, fsys.PathJoin(dir.path, membershipFile), append(data, '\n'), 0o640); err != nil {
-			return err
-		}
+	}
+	return s.engine.Backup(dir)
+}
+
+// MetadataStatus describes the mirrors of the metadata.
+type MetadataStatus struct {
+	Epoch    uint64           `json:"epoch"`
+	Mirrors  []string         `json:"mirrors"` // directories that hold all of it
+	Wanted   int              `json:"mirrors_wanted"`
+	Degraded bool             `json:"degraded"`
+	Problems []MirrorProblem  `json:"problems,omitempty"`
+	Resync   *MirrorResync    `json:"resync,omitempty"`
+	Records  int              `json:"membership_records"` // directories that know this epoch
+	Counts   map[string]int64 `json:"counts"`             // since the start
+}
+
+// MirrorProblem is a directory that cannot be a mirror now.
+type MirrorProblem struct {
+	Path   string `json:"path"`
+	Reason string `json:"reason"`
+}
+
+// MirrorResync is the progress of a directory that becomes a mirror.
+type MirrorResync struct {
+	Path       string `json:"path"`
+	Files      int    `json:"files"`
+	FilesTotal int    `json:"files_total"`
+	Bytes      int64  `json:"bytes"`
+	BytesTotal int64  `json:"bytes_total"`
+}
+
+func (s *System) metadataStatus() MetadataStatus {
+	m := s.mirror.Status()
+	out := MetadataStatus{
+		Epoch: m.Epoch, Wanted: m.Wanted, Degraded: m.Degraded, Records: m.Voters,
+		Counts: map[string]int64{
+			"ejected": int64(m.Ejected), "joined": int64(m.Joined), "healed": int64(m.Healed), "reads_from_another": int64(m.OtherReads),
+		},
+	}
+	for _, d := range m.Members {
+		out.Mirrors = append(out.Mirrors, d.Path)
+	}
+	for _, d := range m.Outside {
+		out.Problems = append(out.Problems, MirrorProblem{d.Path, d.Problem})
+	}
+	if r := m.Resync; r != nil {
+		out.Resync = &MirrorResync{r.Directory, r.Files, r.FilesTotal, r.Bytes, r.BytesTotal}
+	}
+	return out
+}
+
+// keepMirrors makes the store keep as many mirrors as its number of disks
+// wants, from now on. Where that number grew it waits for them: no partition may
+// be made to survive what its metadata would not.
+func (s *System) keepMirrors(ctx context.Context, known int) error {
+	want := s.mirrors(known)
+	m := s.mirror.Status()
+	if len(m.Members) < want {
+		s.opts.Logger.WarnContext(ctx, "metadata has too few mirrors: they are made now, as far as there are directories",
+			slog.Int("mirrors", len(m.Members)), slog.Int("wanted", want))
+	}
+	s.mirror.Maintain(want)
+	if m.Reached > 0 && m.Reached < want {
+		return s.mirror.Quiet(ctx)
 	}
 	return nil
 }

@@ -1,8 +1,11 @@
 package single
 
 import (
+	"strconv"
+
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/undercroft/undercroft/internal/vfs/mirror"
 	"github.com/undercroft/undercroft/steward"
 )
 
@@ -10,6 +13,7 @@ import (
 type collector struct {
 	s       *System
 	entries []entry
+	short   *prometheus.Desc
 }
 
 // entry is one metric and where its value comes from.
@@ -26,6 +30,8 @@ type sample struct {
 	stripes, blobs, bytes, retries                   float64
 	reconstructed, corrupt, refused, buffers         float64
 	steward                                          steward.Counters
+	health                                           steward.Health
+	mirror                                           mirror.Status
 }
 
 // Collector returns the store's metrics.
@@ -39,6 +45,13 @@ func (s *System) Collector() prometheus.Collector {
 		metric("metadata_conflicts_total", "Metadata transactions tried again after a conflict.", counter, func(v *sample) float64 { return v.conflicts }),
 		metric("metadata_syncs_total", "Syncs of the metadata log.", counter, func(v *sample) float64 { return v.metadataSyncs }),
 		metric("metadata_disk_bytes", "Bytes of the metadata engine's files.", gauge, func(v *sample) float64 { return v.metadataBytes }),
+		metric("metadata_mirrors", "Directories that hold all of the metadata.", gauge, func(v *sample) float64 { return float64(len(v.mirror.Members)) }),
+		metric("metadata_mirrors_wanted", "Directories that should hold the metadata.", gauge, func(v *sample) float64 { return float64(v.mirror.Wanted) }),
+		metric("metadata_membership_epoch", "Epoch of the record of who holds the metadata.", gauge, func(v *sample) float64 { return float64(v.mirror.Epoch) }),
+		metric("metadata_mirror_ejections_total", "Mirrors that failed.", counter, func(v *sample) float64 { return float64(v.mirror.Ejected) }),
+		metric("metadata_mirror_joins_total", "Directories brought up to date as mirrors.", counter, func(v *sample) float64 { return float64(v.mirror.Joined) }),
+		metric("metadata_mirror_healed_total", "Metadata files replaced from another mirror.", counter, func(v *sample) float64 { return float64(v.mirror.Healed) }),
+		metric("metadata_resync_bytes", "Bytes copied so far to a directory that becomes a mirror.", gauge, func(v *sample) float64 { return resynced(v.mirror.Resync) }),
 		metric("disk_appends_total", "Frames appended to shards.", counter, func(v *sample) float64 { return v.appends }),
 		metric("disk_syncs_total", "Syncs of shards.", counter, func(v *sample) float64 { return v.diskSyncs }),
 		metric("disks_missing", "Known disks that are not in service.", gauge, func(v *sample) float64 { return v.missing }),
@@ -58,7 +71,20 @@ func (s *System) Collector() prometheus.Collector {
 		metric("steward_partitions_sealed_total", "Partitions sealed.", counter, func(v *sample) float64 { return float64(v.steward.Sealed) }),
 		metric("steward_partitions_dropped_total", "Sealed partitions dropped because nothing referred to them.", counter, func(v *sample) float64 { return float64(v.steward.Dropped) }),
 		metric("steward_punched_bytes_total", "Bytes that disks got back of partitions that stay.", counter, func(v *sample) float64 { return float64(v.steward.Punched) }),
-	}}
+		metric("repair_damaged_shards_total", "Shards found missing or damaged.", counter, func(v *sample) float64 { return float64(v.steward.Damaged) }),
+		metric("repair_shards_total", "Shards rebuilt.", counter, func(v *sample) float64 { return float64(v.steward.Repaired) }),
+		metric("repair_bytes_total", "Bytes of shards rebuilt.", counter, func(v *sample) float64 { return float64(v.steward.RepairedBytes) }),
+		metric("repair_revived_shards_total", "Lost shards found whole when their disk came back.", counter, func(v *sample) float64 { return float64(v.steward.Revived) }),
+		metric("repair_failures_total", "Repairs that failed.", counter, func(v *sample) float64 { return float64(v.steward.RepairFailures) }),
+		metric("repair_superseded_shards_total", "Shards removed that were rebuilt elsewhere.", counter, func(v *sample) float64 { return float64(v.steward.Superseded) }),
+		metric("repair_unknown_shards_total", "Shards of no known partition that were set aside.", counter, func(v *sample) float64 { return float64(v.steward.Unknown) }),
+		metric("repair_queued_shards", "Shards to be repaired now.", gauge, func(v *sample) float64 { return float64(v.health.Queued) }),
+		metric("repair_waiting_shards", "Shards on disks that are away and may come back.", gauge, func(v *sample) float64 { return float64(v.health.Waiting) }),
+		metric("repair_resting_shards", "Shards that could not be repaired and will be tried again.", gauge, func(v *sample) float64 { return float64(v.health.Resting) }),
+		metric("repair_homeless_shards", "Shards to be repaired that no disk can take.", gauge, func(v *sample) float64 { return float64(v.health.NoTarget) }),
+		metric("partitions_unreadable", "Partitions short of more shards than they have parity.", gauge, func(v *sample) float64 { return float64(v.health.Redundancy.Beyond) }),
+	}, short: prometheus.NewDesc("undercroft_partitions_short", "Partitions by how many of their shards are lost, damaged or away, up to their parity.",
+		[]string{"shards"}, nil)}
 }
 
 // Describe implements [prometheus.Collector].
@@ -66,6 +92,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for i := range c.entries {
 		ch <- c.entries[i].desc
 	}
+	ch <- c.short
 }
 
 // Collect implements [prometheus.Collector].
@@ -75,6 +102,16 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		e := &c.entries[i]
 		ch <- prometheus.MustNewConstMetric(e.desc, e.kind, e.get(v))
 	}
+	for n, partitions := range v.health.Redundancy.Short {
+		ch <- prometheus.MustNewConstMetric(c.short, prometheus.GaugeValue, float64(partitions), strconv.Itoa(n))
+	}
+}
+
+func resynced(r *mirror.Resync) float64 {
+	if r == nil {
+		return 0
+	}
+	return float64(r.Bytes)
 }
 
 func (s *System) sample() *sample {
@@ -87,7 +124,10 @@ func (s *System) sample() *sample {
 		retries: float64(st.Counters.Retries), reconstructed: float64(st.Counters.Reconstructed),
 		corrupt: float64(st.Counters.Corrupt), refused: float64(st.Counters.Refused),
 		buffers: float64(st.BufferMemory + st.ReadMemory),
-		steward: s.Steward.Counters(),
+		steward: s.Steward.Counters(), mirror: s.mirror.Status(),
+	}
+	if h := s.Steward.Health(); h != nil {
+		v.health = *h
 	}
 	for _, d := range s.disks {
 		n := d.Stats()

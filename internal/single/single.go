@@ -1,12 +1,12 @@
 // Package single is the single-process shape: data directories become disks,
-// one of them holds the embedded metadata engine, and partitions and objects
-// stand on both.
+// as many of them as the data can lose and one more hold the embedded metadata
+// engine, and partitions and objects stand on both.
 //
 // It decides what to do with each directory at start and never initialises
 // one that may have held data: a known disk that is missing, empty or not
-// mounted leaves the store degraded, and it says so. Until the metadata
-// engine's files are mirrored, the store does not start without the directory that
-// holds them.
+// mounted leaves the store degraded, and it says so. The metadata engine's
+// files are mirrored (internal/vfs/mirror): the store starts without any of the
+// directories that hold them as long as the others show that they are current.
 //
 // The package owns what it opens; Close releases it. Only cmd and
 // internal/testcluster may import it.
@@ -19,12 +19,13 @@ import (
 	"io"
 	"log/slog"
 	"slices"
-	"syscall"
+	"strings"
 	"time"
 
 	"github.com/undercroft/undercroft/blobd"
 	"github.com/undercroft/undercroft/blobd/disk"
 	"github.com/undercroft/undercroft/internal/vfs"
+	"github.com/undercroft/undercroft/internal/vfs/mirror"
 	"github.com/undercroft/undercroft/metadata"
 	"github.com/undercroft/undercroft/metadata/kv/pebble"
 	"github.com/undercroft/undercroft/objects"
@@ -45,10 +46,13 @@ type Options struct {
 	MinColumn   int              // zero: the default
 	// BufferMemory bounds the buffers of request bodies, in bytes; zero: the default.
 	BufferMemory int64
-	Disk         disk.Options    // Expect, Cluster, Now and Logger are set here
-	Engine       pebble.Options  // FS and Logger are set here, and Now where it is nil
-	Steward      steward.Options // Now and Logger are set here; a negative Interval leaves it at rest
-	Logger       *slog.Logger
+	// AcceptLoss starts with the newest metadata that is here although newer
+	// metadata may be on directories that are missing.
+	AcceptLoss bool
+	Disk       disk.Options    // Expect, Cluster, Now and Logger are set here
+	Engine     pebble.Options  // FS and Logger are set here, and Now where it is nil
+	Steward    steward.Options // Now and Logger are set here; a negative Interval leaves it at rest
+	Logger     *slog.Logger
 }
 
 // System is an open store.
@@ -59,6 +63,7 @@ type System struct {
 	Steward *steward.Steward // runs unless Options.Steward.Interval is negative
 
 	opts    Options
+	mirror  *mirror.Set // the files of the engine
 	engine  *pebble.Engine
 	disks   []*disk.Disk
 	missing []Missing
@@ -93,57 +98,52 @@ func (s *System) open(ctx context.Context) error {
 		return err
 	}
 	s.warnSharedDevices()
-	member, err := dirs.prepare(s.opts.FS, s.opts.Now())
-	if err != nil {
+	if err := s.prepare(dirs); err != nil {
 		return err
 	}
-	if err := s.openMetadata(dirs, member); err != nil { //nolint:contextcheck // opening the engine is not cut short
+	if err := s.openMetadata(dirs); err != nil { //nolint:contextcheck // opening the engine is not cut short
 		return err
 	}
 	known, err := s.takeInventory(ctx, dirs)
 	if err != nil {
 		return err
 	}
+	if err := s.keepMirrors(ctx, known); err != nil {
+		return err
+	}
 	return s.openData(ctx, known)
 }
 
-// openMetadata opens the engine in the directory that the membership names, and
-// records that there is a state from now on.
-func (s *System) openMetadata(dirs *directories, m membership) (err error) {
-	home := dirs.byDisk(m.metadata())
-	path := s.opts.FS.PathJoin(home.path, metadataDir)
-	if m.Initialised {
-		if _, err := s.opts.FS.Stat(path); err != nil {
-			return metadataLost(home.path, path, err)
-		}
+// openMetadata opens the engine on the mirrors that are current, and records
+// that there is a state from now on.
+func (s *System) openMetadata(dirs *directories) (err error) {
+	s.mirror, err = mirror.Open(s.mirrorOptions(dirs))
+	if err != nil {
+		return refused(err, s.opts.Dirs)
+	}
+	var homes []string
+	for _, d := range s.mirror.Status().Members {
+		homes = append(homes, s.opts.FS.PathJoin(d.Path, "metadata"))
 	}
 	e := s.opts.Engine
-	e.FS, e.Logger = s.opts.FS, s.opts.Logger
+	e.FS, e.Logger = s.mirror, s.opts.Logger
 	if e.Now == nil {
 		e.Now = s.opts.Now
 	}
-	e.FreesSpace, e.MustExist = freesSpace, m.Initialised
-	s.engine, err = pebble.Open(path, e)
+	e.FreesSpace, e.MustExist = freesSpace, s.mirror.Initialised()
+	s.engine, err = pebble.Open(mirror.Virtual, e)
 	switch {
 	case errors.Is(err, pebble.ErrNotThere):
-		return metadataLost(home.path, path, err)
-	case errors.Is(err, syscall.EAGAIN): // what a lock that is held answers
-		return fmt.Errorf("%s is used by another process (%w): %w", home.path, vfs.ErrLocked, err)
+		return fmt.Errorf("the metadata is gone from %s (%w): restore it from a backup; "+
+			"it is not created again, because that would lose every object", strings.Join(homes, ", "), err)
 	case err != nil:
-		return fmt.Errorf("open the metadata in %s: %w", path, err)
+		return fmt.Errorf("open the metadata in %s: %w", strings.Join(homes, ", "), err)
 	}
 	s.DB, err = metadata.Open(s.engine, metadata.Options{Now: s.opts.Now})
-	if err != nil || m.Initialised {
+	if err != nil {
 		return err
 	}
-	m.Initialised = true
-	return dirs.writeMembership(s.opts.FS, m)
-}
-
-// metadataLost is the error of a start without the state that there was.
-func metadataLost(home, path string, cause error) error {
-	return fmt.Errorf("%s holds the metadata but %s is gone (%w): restore it from a backup; "+
-		"it is not created again, because that would lose every object", home, path, cause)
+	return s.mirror.SetInitialised()
 }
 
 // freesSpace names the transaction classes that go on when the disk of the
@@ -219,6 +219,10 @@ func (s *System) Check(ctx context.Context, w io.Writer) error {
 	return nil
 }
 
+// AwaitMirrors waits until the metadata has all the mirrors that there are
+// directories for.
+func (s *System) AwaitMirrors(ctx context.Context) error { return s.mirror.Quiet(ctx) }
+
 // Close drains writers and releases everything. It may be called on a store
 // that opened in part.
 func (s *System) Close(ctx context.Context) error {
@@ -232,9 +236,12 @@ func (s *System) Close(ctx context.Context) error {
 	if s.engine != nil {
 		errs = append(errs, s.engine.Close())
 	}
+	if s.mirror != nil {
+		errs = append(errs, s.mirror.Close())
+	}
 	for _, d := range s.disks {
 		errs = append(errs, d.Close())
 	}
-	s.Store, s.engine, s.disks = nil, nil, nil
+	s.Store, s.engine, s.mirror, s.disks = nil, nil, nil, nil
 	return errors.Join(errs...)
 }

@@ -2,11 +2,13 @@ package single
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 
 	"github.com/undercroft/undercroft/blobd/disk"
+	"github.com/undercroft/undercroft/internal/vfs/mirror"
 )
 
 // Status describes a store to an administrator.
@@ -18,7 +20,26 @@ type Status struct {
 	Missing    []Missing         `json:"missing_disks"`   // known and not in service
 	Disks      []DiskStatus      `json:"disks"`           // attached
 	Partitions []PartitionStatus `json:"open_partitions"` // not sealed
+	Redundancy Redundancy        `json:"redundancy"`
+	Metadata   MetadataStatus    `json:"metadata"`
 	Buffers    int64             `json:"buffer_bytes"`
+}
+
+// Redundancy counts partitions by their shards that are lost, damaged or on
+// disks that are not in service.
+type Redundancy struct {
+	Short      []int64 `json:"partitions_by_shards_short"` // from 0 on, up to the parity
+	Critical   int64   `json:"partitions_without_parity_left"`
+	Unreadable int64   `json:"partitions_unreadable"`
+	Repair     *Repair `json:"repair,omitempty"` // absent until the first look
+}
+
+// Repair is what repair has before it, in shards.
+type Repair struct {
+	Queued   int64 `json:"queued_shards"`
+	Waiting  int64 `json:"waiting_shards"`  // their disks may come back
+	Resting  int64 `json:"resting_shards"`  // failed, to be tried again
+	Homeless int64 `json:"homeless_shards"` // of them, those that no disk can take: add one
 }
 
 // DiskStatus describes an attached disk.
@@ -40,15 +61,21 @@ type PartitionStatus struct {
 }
 
 // Status reports the health of the store. Healthy is said only when every
-// known disk is in service.
+// known disk is in service and every shard of every partition is there.
 func (s *System) Status(ctx context.Context) (Status, error) {
 	st := s.Store.Status()
 	out := Status{
 		Cluster: fmt.Sprintf("%x", s.DB.ClusterID()),
 		Scheme:  schemeText(st.Wanted.K, st.Wanted.M), InUse: schemeText(st.InUse.K, st.InUse.M),
 		Missing: s.Missing(), Buffers: st.BufferMemory + st.ReadMemory,
+		Metadata: s.metadataStatus(),
 	}
-	out.Healthy = len(out.Missing) == 0 && !st.Degraded && s.Err() == nil
+	found, err := s.Store.Redundancy(ctx)
+	out.Redundancy = Redundancy{Short: found.Short, Critical: found.Critical, Unreadable: found.Beyond}
+	if h := s.Steward.Health(); h != nil {
+		out.Redundancy.Repair = &Repair{Queued: h.Queued, Waiting: h.Waiting, Resting: h.Resting, Homeless: h.NoTarget}
+	}
+	out.Healthy = len(out.Missing) == 0 && !st.Degraded && s.Err() == nil && err == nil && found.Whole() && !out.Metadata.Degraded
 	for _, d := range s.disks {
 		out.Disks = append(out.Disks, diskStatus(ctx, d))
 	}
@@ -108,19 +135,12 @@ func CheckOffline(ctx context.Context, o Options, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	m, found, err := dirs.readMembership(o.FS)
-	if err != nil {
-		return err
-	}
-	if !found || !m.Initialised {
+	s := &System{opts: o}
+	if r, err := mirror.Find(s.mirrorOptions(dirs)); errors.Is(err, mirror.ErrNoRecord) || err == nil && !r.Initialised {
 		return fmt.Errorf("there is no store in %s", strings.Join(o.Dirs, ", "))
 	}
-	if dirs.byDisk(m.metadata()) == nil {
-		return dirs.metadataMissing(m)
-	}
-	s := &System{opts: o}
-	defer func() { _ = s.Close(ctx) }()             // nothing was written
-	if err := s.openMetadata(dirs, m); err != nil { //nolint:contextcheck // opening the engine is not cut short
+	defer func() { _ = s.Close(ctx) }()          // nothing was written
+	if err := s.openMetadata(dirs); err != nil { //nolint:contextcheck // opening the engine is not cut short
 		return err
 	}
 	return s.Check(ctx, w)

@@ -332,7 +332,7 @@ func TestFailingMetadataDisk(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, s := filled(t, testcluster.Options{Unchecked: true})
-			rule.Path = "/d1/metadata"
+			rule.Path = "/metadata/"
 			c.Faults.Add(rule)
 			second := newScript(2)
 			if err := second.run(t.Context(), c.Objects); s3.CodeOf(err) != s3.ServiceUnavailable && s3.CodeOf(err) != s3.StorageFull {
@@ -345,6 +345,36 @@ func TestFailingMetadataDisk(t *testing.T) {
 			if err != nil || !second.explains(got, span{n, n + 1}) {
 				t.Errorf("after %d acknowledged operations: %v, %v", n, got, err)
 			}
+		})
+	}
+}
+
+// TestFailingMetadataDirectories: the metadata survives as many directories as
+// the data, the first included, and the store writes on.
+func TestFailingMetadataDirectories(t *testing.T) {
+	for name, rule := range map[string]faultfs.Rule{
+		"syncs":  {Kinds: faultfs.Sync, Err: errIO},
+		"writes": {Kinds: faultfs.Write, Err: errIO, Torn: true},
+		"full":   {Kinds: faultfs.Write | faultfs.Create | faultfs.Extend, Err: syscall.ENOSPC},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, s := filled(t, testcluster.Options{Unchecked: true})
+			for _, dir := range []string{"/d1", "/d3"} {
+				rule.Path = dir + "/metadata/"
+				c.Faults.Add(rule)
+			}
+			second := newScript(2)
+			if err := second.run(t.Context(), c.Objects); err != nil {
+				t.Fatal(err)
+			}
+			mustHold(t, c, s)
+			mustHold(t, c, second)
+			if st, err := c.Status(t.Context()); err != nil || st.Healthy || len(st.Metadata.Problems) == 0 {
+				t.Errorf("the status says nothing of it: %+v, %v", st.Metadata, err)
+			}
+			next := c.Crash(0, 1)
+			mustHold(t, next, s)
+			mustHold(t, next, second)
 		})
 	}
 }

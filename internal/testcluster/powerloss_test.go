@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -38,14 +37,15 @@ func (c *crash) String() string {
 	return fmt.Sprintf("crash %d before %+v, %d%% of the unsynced kept, %q lost", c.number, c.op, c.percent, c.lost)
 }
 
-// without is the same crash with as many disks lost as the scheme allows. The
-// first one has the metadata.
+// without is the same crash with as many disks lost as the scheme allows, any
+// of them.
 func (c *crash) without(t *testing.T) *crash {
 	t.Helper()
 	out := *c
 	out.fs = c.fs.CrashClone(pebblevfs.CrashCloneCfg{})
-	dirs := []string{"/d2", "/d3", "/d4"}
-	out.lost = slices.Delete(dirs, int(c.number%3), int(c.number%3)+1)
+	dirs := []string{"/d1", "/d2", "/d3", "/d4", "/d5"}
+	first := int(c.number / 5 % 5)
+	out.lost = []string{dirs[first], dirs[(first+1+int(c.number/25%4))%5]}
 	for _, dir := range out.lost {
 		if err := out.fs.RemoveAll(dir); err != nil {
 			t.Error(err)
@@ -183,7 +183,7 @@ func TestPowerLoss(t *testing.T) {
 // workload runs the scripts on a new cluster and takes clones meanwhile.
 func (c *crasher) workload(t *testing.T) {
 	t.Helper()
-	cluster := testcluster.New(t, testcluster.Options{Disks: 4})
+	cluster := testcluster.New(t, testcluster.Options{Disks: 5})
 	if _, err := cluster.Objects.CreateBucket(t.Context(), objects.CreateBucketInput{Name: bucket}); err != nil {
 		t.Fatal(err)
 	}

@@ -54,6 +54,8 @@ type Cluster struct {
 	opts Options
 	tick *clock
 	down bool
+
+	accept bool
 }
 
 // epoch is when the clocks of clusters start.
@@ -82,10 +84,14 @@ func (c *Cluster) Start() {
 	c.down = false
 	s, err := c.Open(c.t.Context())
 	if err != nil {
+		c.down = true
 		c.t.Fatalf("open the store: %v", err)
 	}
 	c.System = s
 	c.t.Cleanup(c.Stop)
+	if err := s.AwaitMirrors(c.t.Context()); err != nil {
+		c.t.Fatalf("mirror the metadata: %v", err)
+	}
 }
 
 // Reopen opens the store that the directories of a cluster with default
@@ -122,6 +128,7 @@ func (c *Cluster) Open(ctx context.Context) (*single.System, error) {
 		Steward: steward.Options{Interval: -1, Grace: -1, SweepAfter: -1}, // see RunSteward
 		Logger:  slog.New(slog.DiscardHandler),
 	}
+	o.AcceptLoss = c.accept
 	if c.opts.Edit != nil {
 		c.opts.Edit(&o)
 	}
@@ -160,6 +167,9 @@ func (c *Cluster) engineNow() time.Time {
 
 // SetDirs changes the data directories of the next Start.
 func (c *Cluster) SetDirs(dirs ...string) { c.opts.Dirs = dirs }
+
+// Accept says whether the next Start takes what metadata there is.
+func (c *Cluster) Accept(loss bool) { c.accept = loss }
 
 // Advance moves the clock on.
 func (c *Cluster) Advance(d time.Duration) { c.tick.moved.Add(d.Milliseconds()) }

@@ -1,0 +1,128 @@
+package disk
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/undercroft/undercroft/blobd"
+	"github.com/undercroft/undercroft/blobd/blobdtest"
+	"github.com/undercroft/undercroft/internal/vfs"
+)
+
+// Whoever has a shard open when it is replaced, or comes meanwhile, neither
+// puts the disk out of service nor keeps the old file.
+func TestReplacingAShardInUse(t *testing.T) {
+	for name, used := range map[string]bool{"in use": true, "never opened": false} {
+		t.Run(name, func(t *testing.T) {
+			fsys := vfs.NewMem()
+			if err := Format(fsys, "/d", NewIdentity(ClusterID{1}, time.Unix(1700000000, 0))); err != nil {
+				t.Fatal(err)
+			}
+			d, err := Open(fsys, "/d", Options{Preallocate: 64 << 10, Reserve: -1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			id := blobdtest.Shard(1, 0)
+			spec := blobd.ShardSpec{ID: id, Epoch: 1, Secret: blobdtest.Secret, Capacity: 1 << 20}
+			if err := d.Create(t.Context(), spec); err != nil {
+				t.Fatal(err)
+			}
+			if err := d.Append(t.Context(), blobdtest.Frame(id, 1, 0, []byte("old"))); err != nil {
+				t.Fatal(err)
+			}
+			if !used {
+				if err := d.Close(); err != nil {
+					t.Fatal(err)
+				}
+				if d, err = Open(fsys, "/d", Options{Reserve: -1}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			spec.Epoch = 2
+			r, err := d.Restore(t.Context(), spec, 8192)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := blobdtest.Frame(id, 2, 0, []byte("new"))
+			if err := r.Write(t.Context(), 0, a.Data); err != nil {
+				t.Fatal(err)
+			}
+			var held *shard
+			if used {
+				if held, err = d.open(t.Context(), id); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := r.Commit(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if used {
+				if err := held.seal(t.Context(), 3); !errors.Is(err, blobd.ErrShardNotFound) {
+					t.Errorf("seal of the file that was replaced: %v", err)
+				}
+				d.release(held)
+			}
+			got, err := blobdtest.ReadFrame(t.Context(), d, id, 0)
+			if err != nil || !bytes.Equal(got, []byte("new")) {
+				t.Errorf("read %q, %v", got, err)
+			}
+			if err := d.Failed(); err != nil {
+				t.Error(err)
+			}
+			if err := d.Close(); err != nil {
+				t.Error(err)
+			}
+			if names, err := fsys.List("/d/tmp"); err != nil || len(names) > 0 {
+				t.Errorf("tmp holds %q, %v", names, err)
+			}
+		})
+	}
+}
+
+// A shard whose superblocks are gone can be replaced and discarded.
+func TestUnreadableShardsAreReplaced(t *testing.T) {
+	for _, discard := range []bool{false, true} {
+		t.Run(fmt.Sprint("discard ", discard), func(t *testing.T) {
+			fsys := vfs.NewMem()
+			if err := Format(fsys, "/d", NewIdentity(ClusterID{1}, time.Unix(1700000000, 0))); err != nil {
+				t.Fatal(err)
+			}
+			d, err := Open(fsys, "/d", Options{Reserve: -1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := d.Close(); err != nil {
+					t.Error(err)
+				}
+			}()
+			id := blobdtest.Shard(1, 0)
+			if err := vfs.MkdirAll(fsys, fsys.PathDir(d.shardPath(id)), dirMode); err != nil {
+				t.Fatal(err)
+			}
+			if err := vfs.WriteFile(fsys, d.shardPath(id), []byte("rubbish"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if discard {
+				if err := d.Discard(t.Context(), id, 2); err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			spec := blobd.ShardSpec{ID: id, Epoch: 2, Secret: blobdtest.Secret, Capacity: 1 << 20}
+			r, err := d.Restore(t.Context(), spec, 0)
+			if err == nil {
+				err = r.Commit(t.Context())
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if st, err := d.Stat(t.Context(), id); err != nil || st.Epoch != 2 {
+				t.Errorf("replaced: %+v, %v", st, err)
+			}
+		})
+	}
+}

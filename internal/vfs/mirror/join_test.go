@@ -1,0 +1,58 @@
+package mirror_test
+
+import (
+	"bytes"
+	"log/slog"
+	"testing"
+
+	"github.com/undercroft/undercroft/internal/vfs"
+	"github.com/undercroft/undercroft/internal/vfs/faultfs"
+	"github.com/undercroft/undercroft/internal/vfs/mirror"
+)
+
+// TestLogReusedWhileItIsCopied: a log that is being copied to a joining
+// directory becomes the next log. What is still to come of the old one does not
+// get into the new one.
+func TestLogReusedWhileItIsCopied(t *testing.T) {
+	fs, _ := newFaults(t)
+	said := listen()
+	u := setup{dirs: 2, members: 1}
+	for _, d := range []string{"/d1", "/d2"} {
+		must(t, vfs.MkdirAll(fs, d, 0o750))
+	}
+	must(t, mirror.Create(u.all(fs), 1))
+	o := u.all(fs)
+	o.Logger = slog.New(said)
+	set, err := mirror.Open(o)
+	must(t, err)
+	f, err := set.Create(mirror.Virtual+"/000001.log", vfs.Unspecified)
+	must(t, err)
+	_, err = f.Write(bytes.Repeat([]byte("old"), 300<<10)) // several transfers
+	must(t, err)
+	must(t, f.Close())
+
+	release, stalled := make(chan struct{}), make(chan struct{}, 1)
+	fs.Add(faultfs.Rule{Kinds: faultfs.Write, Path: "/d2/metadata/000001.log", Skip: 1, Times: 1, Stall: release, Stalled: stalled})
+	set.Maintain(2)
+	<-stalled
+	f, err = set.ReuseForWrite(mirror.Virtual+"/000001.log", mirror.Virtual+"/000002.log", vfs.Unspecified)
+	must(t, err)
+	_, err = f.Write([]byte("new"))
+	must(t, err)
+	must(t, f.Sync())
+	close(release)
+	said.await(t, "metadata mirror is up to date /d2")
+	_, err = f.Write([]byte("er"))
+	must(t, err)
+	must(t, f.Sync())
+	must(t, f.Close())
+	got, err := vfs.ReadFile(fs, "/d2/metadata/000002.log", 1<<20)
+	must(t, err)
+	if string(got) != "newer" {
+		t.Errorf("the copy has %d bytes: %.20q", len(got), got)
+	}
+	if _, err := fs.Stat("/d2/metadata/000001.log"); err == nil {
+		t.Error("the old log is there")
+	}
+	must(t, set.Close())
+}

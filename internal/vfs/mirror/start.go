@@ -1,0 +1,280 @@
+package mirror
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/undercroft/undercroft/internal/vfs"
+)
+
+// Create writes the first record: the files are to be on the first so many of
+// the directories. It changes nothing else.
+func Create(o Options, members int) error {
+	r := &Record{
+		Epoch: 1, Confirmed: true, Wanted: members, Voters: slices.Clone(o.Dirs),
+		Members: slices.Clone(o.Dirs[:min(max(members, 1), len(o.Dirs))]),
+	}
+	data, err := r.encode()
+	if err != nil {
+		return err
+	}
+	for _, d := range o.Dirs { // the members are first: a start without them has no files
+		if err := writeRecord(o.FS, d.Path, data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Find reads the newest record that is in the directories: [ErrNoRecord] when
+// there is none.
+func Find(o Options) (*Record, error) {
+	newest, _, err := find(o.withDefaults())
+	return newest, err
+}
+
+// find reads the records. One that cannot be read is as good as away.
+func find(o Options) (newest *Record, own map[string]*Record, err error) {
+	own = map[string]*Record{}
+	var damaged error
+	for _, d := range o.Dirs {
+		r, err := readRecord(o.FS, d.Path)
+		if err != nil {
+			o.Logger.Error("membership record cannot be read", slog.String("directory", d.Path), slog.Any("error", err))
+			damaged = err
+			continue
+		}
+		own[d.Disk] = r
+		if r != nil && (newest == nil || r.compare(newest) > 0) {
+			newest = r
+		}
+	}
+	switch {
+	case newest != nil:
+		return newest, own, nil
+	case damaged != nil:
+		return nil, nil, damaged
+	}
+	return nil, nil, ErrNoRecord
+}
+
+// Open decides who holds the files and makes all current members equal. It
+// fails with a [QuorumError] when a newer state than what is here cannot be
+// ruled out, with [ErrNoMember] when no current member is here, and with
+// [vfs.ErrLocked] when another process uses one.
+func Open(o Options) (*Set, error) {
+	o = o.withDefaults()
+	newest, own, err := find(o)
+	if err != nil {
+		return nil, err
+	}
+	s := newSet(o)
+	if err := s.start(newest, own); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Set) start(newest *Record, own map[string]*Record) error {
+	proven := newest.majority(func(disk string) bool { _, ok := own[disk]; return ok })
+	if proven != nil && !s.opts.AcceptLoss {
+		return proven
+	}
+	for _, n := range s.nodes {
+		if _, ok := own[n.Disk]; !ok {
+			n.unreachable.Store(true)
+		}
+	}
+	chosen := s.current(newest, own)
+	forced := proven != nil
+	if len(chosen) == 0 && s.opts.AcceptLoss {
+		chosen, forced = s.latest(own), true
+	}
+	if len(chosen) == 0 {
+		return noMember(newest)
+	}
+	if err := s.lock(chosen); err != nil {
+		return err
+	}
+	// Only now nobody else changes the records.
+	again, own, err := find(s.opts)
+	if err != nil {
+		return err
+	}
+	if again.compare(newest) != 0 {
+		return fmt.Errorf("the metadata of %s: %w", chosen[0].Path, vfs.ErrLocked)
+	}
+	if err := s.keepLost(newest, own); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	for _, n := range chosen {
+		n.role.Store(active)
+	}
+	s.refreshLocked()
+	s.mu.Unlock()
+	ballot := newest.clone()
+	ballot.Starts++
+	ballot.Confirmed = false
+	if newest.Confirmed {
+		ballot.Base = newest.number()
+	}
+	if forced {
+		// What is away and may be newer is of an older lineage from now on.
+		ballot.Lineage++
+		ballot.Base = Number{}
+		ballot.Members, ballot.Voters, ballot.Previous = dirsOf(s.members()), dirsOf(s.reachable()), nil
+	}
+	return s.take(ballot)
+}
+
+// keepLost puts files of another lineage aside: they may hold what an
+// administrator gave up, and are in nobody's way.
+func (s *Set) keepLost(newest *Record, own map[string]*Record) error {
+	for _, n := range s.nodes {
+		r := own[n.Disk]
+		if r == nil || r.Lineage == newest.Lineage || !has(r.Members, n.Disk) {
+			continue
+		}
+		lost := fmt.Sprintf("%s-lost-%d", n.files, r.Lineage)
+		if _, err := s.base.Stat(n.files); err != nil {
+			continue
+		}
+		if err := s.base.RemoveAll(lost); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := s.base.Rename(n.files, lost); err != nil {
+			return err
+		}
+		if err := vfs.SyncDir(s.base, n.Path); err != nil {
+			return err
+		}
+		s.opts.Logger.Warn("metadata that was given up is put aside", slog.String("directory", n.Path), slog.String("files", lost))
+	}
+	return nil
+}
+
+// current answers the current members that are here.
+func (s *Set) current(newest *Record, own map[string]*Record) (chosen []*node) {
+	for _, d := range newest.Members { // in the order of the record
+		i := slices.IndexFunc(s.nodes, func(n *node) bool { return n.Disk == d.Disk })
+		if i < 0 {
+			continue
+		}
+		n := s.nodes[i]
+		if newest.current(own[n.Disk]) && s.whole(n, newest) || !newest.Initialised && !n.unreachable.Load() {
+			chosen = append(chosen, n)
+		}
+	}
+	return chosen
+}
+
+func noMember(newest *Record) error {
+	var names []string
+	for _, d := range newest.Members {
+		names = append(names, fmt.Sprintf("%s (disk %s)", d.Path, d.Disk))
+	}
+	return fmt.Errorf("%w: it is in %s", ErrNoMember, strings.Join(names, ", "))
+}
+
+// whole reports whether a member still has its files.
+func (s *Set) whole(n *node, newest *Record) bool {
+	if !newest.Initialised {
+		return true
+	}
+	_, err := s.base.Stat(n.files)
+	if err != nil {
+		s.opts.Logger.Error("metadata mirror has lost its files", slog.String("directory", n.Path), slog.Any("error", err))
+	}
+	return err == nil
+}
+
+// latest are the directories that were members by the newest of their own
+// records, for a start that accepts losses.
+func (s *Set) latest(own map[string]*Record) (out []*node) {
+	var best *Record
+	for _, n := range s.nodes {
+		r := own[n.Disk]
+		if r == nil || !has(r.Members, n.Disk) || !s.whole(n, r) {
+			continue
+		}
+		if best == nil || r.compare(best) > 0 {
+			best, out = r, nil
+		}
+		if r.compare(best) == 0 {
+			out = append(out, n)
+		}
+	}
+	if best == nil {
+		return s.leftBehind()
+	}
+	return out
+}
+
+// leftBehind is the directory with the youngest files of those that are no
+// members by their own record: the files' numbers only grow.
+func (s *Set) leftBehind() (out []*node) {
+	var highest uint64
+	for _, n := range s.nodes {
+		names, err := s.base.List(n.files)
+		if err != nil {
+			continue
+		}
+		for _, name := range names {
+			digits := strings.TrimLeft(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-")
+			end := strings.IndexFunc(digits, func(r rune) bool { return r < '0' || r > '9' })
+			if end < 0 {
+				end = len(digits)
+			}
+			number, err := strconv.ParseUint(digits[:end], 10, 64)
+			if err == nil && number > highest {
+				highest, out = number, []*node{n}
+			}
+		}
+	}
+	return out
+}
+
+// lock takes the locks of the members' files.
+func (s *Set) lock(nodes []*node) error {
+	for _, n := range nodes {
+		for _, dir := range []string{n.files, n.sums} {
+			if err := vfs.MkdirAll(s.base, dir, 0o750); err != nil {
+				return err
+			}
+		}
+		l, err := s.base.Lock(s.base.PathJoin(n.files, lockFile))
+		if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) { // what a lock that is held answers
+			err = fmt.Errorf("%w: %w", vfs.ErrLocked, err)
+		}
+		if err != nil {
+			return fmt.Errorf("%s is used by another process: %w", n.Path, err)
+		}
+		s.mu.Lock()
+		n.lock = l
+		s.mu.Unlock()
+	}
+	return nil
+}
+
+// take makes this start the one that may change the record, makes the members
+// equal, and records who they are.
+func (s *Set) take(ballot *Record) error {
+	s.publishing.Lock()
+	defer s.publishing.Unlock()
+	told := s.tell(s.reachable(), ballot)
+	if err := ballot.majority(told); err != nil {
+		return err
+	}
+	s.know(ballot)
+	if err := s.equalise(); err != nil {
+		return err
+	}
+	return s.publishLocked((*Record).half)
+}

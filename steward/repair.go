@@ -1,0 +1,261 @@
+package steward
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/undercroft/undercroft/metadata"
+	"github.com/undercroft/undercroft/partition"
+)
+
+const (
+	// repairQueue is how many shards one look at the partitions queues.
+	repairQueue = 64
+	// repairLook is how old a look may be: what was lost since may come first.
+	repairLook = 10 * time.Second
+	// minRest and maxRest bound how long a shard rests that could not be
+	// repaired; each failure doubles it.
+	minRest = time.Minute
+	maxRest = time.Hour
+)
+
+// Health is what the last look at all partitions found.
+type Health struct {
+	Redundancy metadata.Redundancy
+	Queued     int64 // shards to be repaired now
+	Waiting    int64 // shards on disks that are away and may come back
+	Resting    int64 // shards that could not be repaired and will be tried again
+	NoTarget   int64 // of them, those that no disk can take
+}
+
+// repair makes shards whole that were lost or damaged, those first whose
+// partitions have the least redundancy left.
+type repair struct {
+	base
+	pace    *pace
+	report  func(*Health)
+	away    map[metadata.DiskID]time.Time // since when a disk does not serve
+	gone    map[metadata.DiskID]bool      // disks that will not come back
+	rests   map[shardKey]rest
+	queue   []patient
+	scanned time.Time
+	serving int // disks
+}
+
+type shardKey struct {
+	partition metadata.PartitionID
+	shard     uint8
+}
+
+// patient is a shard to repair.
+type patient struct {
+	shardKey
+	left int // shards that the partition can still lose
+}
+
+// rest is a shard that could not be repaired.
+type rest struct {
+	until    time.Time
+	failures int
+	noTarget bool
+}
+
+func newRepair(b base, report func(*Health)) *repair {
+	return &repair{
+		base: b, pace: &pace{perSecond: b.opts.RepairBandwidth}, report: report,
+		away: map[metadata.DiskID]time.Time{}, rests: map[shardKey]rest{},
+	}
+}
+
+// Name implements [Job].
+func (*repair) Name() string { return "repair" }
+
+// Step records damage that reads met, holds a disk against the metadata that
+// was attached since, and repairs one shard.
+func (j *repair) Step(ctx context.Context) (Progress, error) {
+	noted, err := j.store.NoteDamage(ctx)
+	j.stats.damaged.Add(int64(noted))
+	if err != nil {
+		return Progress{}, err
+	}
+	found, more, err := j.store.Reconcile(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return Progress{}, ctx.Err()
+		}
+		j.stats.repairFailures.Add(1)
+		j.opts.Logger.WarnContext(ctx, "disk is not reconciled yet", slog.Any("error", err))
+	}
+	j.stats.damaged.Add(int64(found.Missing))
+	j.stats.superseded.Add(int64(found.Superseded))
+	j.stats.unknown.Add(int64(found.Unknown))
+	retired, err := j.store.CheckReopened(ctx)
+	if err != nil {
+		return Progress{}, err
+	}
+	if retired {
+		j.stats.retired.Add(1)
+		return Progress{Done: 1, More: true}, nil
+	}
+	now := j.opts.Now()
+	if noted+found.Missing > 0 || len(j.queue) == 0 || now.Sub(j.scanned) >= repairLook {
+		if err := j.look(ctx, now); err != nil {
+			return Progress{}, err
+		}
+	}
+	if len(j.queue) == 0 {
+		return Progress{More: more}, nil
+	}
+	next := j.queue[0]
+	j.queue = j.queue[1:]
+	done, err := j.repair(ctx, next)
+	return Progress{Done: done, More: more || done > 0 || len(j.queue) > 0}, err
+}
+
+// repair repairs one shard. What fails rests, and does not stop the others.
+func (j *repair) repair(ctx context.Context, p patient) (int, error) {
+	out, err := j.store.Repair(ctx, p.partition, p.shard, j.pace.wait)
+	if ctx.Err() != nil {
+		return 0, ctx.Err()
+	}
+	if err != nil {
+		j.stats.repairFailures.Add(1)
+		r := j.rests[p.shardKey]
+		r.noTarget = errors.Is(err, partition.ErrNoTarget)
+		r.until = j.opts.Now().Add(min(minRest<<min(r.failures, 10), maxRest))
+		r.failures++
+		j.rests[p.shardKey] = r
+		j.opts.Logger.WarnContext(ctx, "shard is not repaired and rests", slog.Any("error", err))
+		return 0, nil
+	}
+	if !out.Done {
+		return 0, nil // somebody else was faster
+	}
+	delete(j.rests, p.shardKey)
+	if out.Unreadable > 0 {
+		j.rests[p.shardKey] = rest{until: j.opts.Now().Add(maxRest)}
+	}
+	j.stats.repairedBytes.Add(out.Bytes)
+	if out.Revived {
+		j.stats.revived.Add(1)
+	} else {
+		j.stats.repaired.Add(1)
+	}
+	return 1, nil
+}
+
+// look reads all partitions, queues those with the least redundancy left, and
+// reports how they are.
+func (j *repair) look(ctx context.Context, now time.Time) error {
+	if err := j.lookAtDisks(ctx, now); err != nil {
+		return err
+	}
+	var h Health
+	var found []patient
+	short := map[shardKey]bool{}
+	err := j.db.EachPartition(ctx, class, func(row *metadata.Partition) error {
+		h.Redundancy.Count(row, j.isAway)
+		if row.State != metadata.PartitionSealed {
+			return nil
+		}
+		missing := row.Missing(j.isAway)
+		for _, i := range missing {
+			p := patient{shardKey{row.ID, i}, int(row.M) - len(missing)}
+			short[p.shardKey] = true
+			if j.isDue(p, row.Shards[i], now, &h) {
+				found = append(found, p)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for key := range j.rests {
+		if !short[key] {
+			delete(j.rests, key)
+		}
+	}
+	slices.SortFunc(found, func(a, b patient) int {
+		return cmp.Or(cmp.Compare(urgency(a), urgency(b)), cmp.Compare(a.partition, b.partition), cmp.Compare(a.shard, b.shard))
+	})
+	h.Queued = int64(len(found))
+	j.queue, j.scanned = slices.Clone(found[:min(len(found), repairQueue)]), now
+	j.report(&h)
+	return nil
+}
+
+// urgency orders shards: the fewer that can still be lost the sooner, and those last
+// that are too few to rebuild anything from.
+func urgency(p patient) int {
+	if p.left < 0 {
+		return 1 << 10
+	}
+	return p.left
+}
+
+// isDue decides whether a shard is to be repaired now, and counts it.
+func (j *repair) isDue(p patient, on metadata.DiskID, now time.Time, h *Health) bool {
+	if r, ok := j.rests[p.shardKey]; ok && now.Before(r.until) {
+		h.Resting++
+		if r.noTarget {
+			h.NoTarget++
+		}
+		return false
+	}
+	since, away := j.away[on]
+	if away && !j.gone[on] && now.Sub(since) < j.opts.RepairDelay {
+		h.Waiting++
+		return false
+	}
+	return true
+}
+
+func (j *repair) isAway(id metadata.DiskID) bool { return !j.store.Serves(id) }
+
+// lookAtDisks notes since when disks are away, and which will not come back:
+// those that the administrator removed, and those whose place another disk has
+// taken since.
+func (j *repair) lookAtDisks(ctx context.Context, now time.Time) error {
+	var rows []metadata.Disk
+	err := j.db.View(ctx, class, func(r *metadata.Reader) (err error) {
+		rows, err = r.Disks()
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("list disks: %w", err)
+	}
+	j.gone = map[metadata.DiskID]bool{}
+	serving := 0
+	defer func() { j.countServing(serving) }()
+	for i := range rows {
+		d := &rows[i]
+		if j.store.Serves(d.ID) {
+			serving++
+			delete(j.away, d.ID)
+			continue
+		}
+		if _, ok := j.away[d.ID]; !ok {
+			j.away[d.ID] = now
+		}
+		j.gone[d.ID] = d.State == metadata.DiskRemoved || slices.ContainsFunc(rows, func(other metadata.Disk) bool {
+			return other.ID != d.ID && other.Path == d.Path && other.Added.After(d.Added) && j.store.Serves(other.ID)
+		})
+	}
+	return nil
+}
+
+// countServing ends the rests of shards that no disk could take when there is
+// one more.
+func (j *repair) countServing(n int) {
+	if n > j.serving {
+		maps.DeleteFunc(j.rests, func(_ shardKey, r rest) bool { return r.noTarget })
+	}
+	j.serving = n
+}
