@@ -19,6 +19,8 @@ var (
 	// ErrNoTarget says that no disk can take a shard that is to be rebuilt: each
 	// that serves holds another one of the partition, or has no room.
 	ErrNoTarget = errors.New("partition: no disk can take the shard")
+	// ErrBusy says that another job of this process is at work on the partition.
+	ErrBusy = errors.New("partition: another job is at work on the partition")
 	// ErrClosed says that the Store is closed.
 	ErrClosed = errors.New("partition: store is closed")
 	// ErrDirectory says that the bytes of a stripe's directory do not decode.

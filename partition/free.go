@@ -61,12 +61,17 @@ func (s *Store) RetireDead(ctx context.Context) (int, error) {
 // dropped, which is decided with its references read serializably, then its
 // files, then its row. It goes on with one that an earlier call left in state
 // dropped. It reports whether the partition is gone; it is not while something
-// refers to it, nor while a disk of it is away.
+// refers to it, nor while a disk of it is away or another job is at work on it.
 func (s *Store) Drop(ctx context.Context, id metadata.PartitionID) (bool, error) {
 	if !s.begin() {
 		return false, ErrClosed
 	}
 	defer s.work.Done()
+	release, ok := s.claim(id)
+	if !ok {
+		return false, nil
+	}
+	defer release()
 	row, err := s.markDropped(ctx, id)
 	if err != nil || row == nil {
 		return false, err
@@ -178,7 +183,8 @@ func (d *disk) relieve() {
 // Sweep frees the space of a sealed partition that no referenced stripe lies
 // in, from an offset on, past up to limit references. It returns where the next
 // call goes on, -1 at the end, and the bytes that disks got back. A partition
-// that is not sealed is at its end.
+// that is not sealed is at its end, one that another job is at work on is left
+// alone: [ErrBusy].
 //
 // A stripe of a sealed partition without a reference never gets one, so what
 // was read of the references in any version after the seal can be acted on. What a
@@ -188,6 +194,11 @@ func (s *Store) Sweep(ctx context.Context, id metadata.PartitionID, from int64, 
 		return -1, 0, ErrClosed
 	}
 	defer s.work.Done()
+	release, ok := s.claim(id)
+	if !ok {
+		return from, 0, ErrBusy
+	}
+	defer release()
 	var row *metadata.Partition
 	var refs []metadata.Ref
 	err = s.db.View(ctx, class, func(r *metadata.Reader) (err error) {

@@ -37,13 +37,18 @@ func (s *Store) Serves(id metadata.DiskID) bool { return s.disks.serves(id) }
 // changed last. The epoch is raised before and after, so of several repairs of a
 // partition one counts, and what a crash leaves is taken away as superseded.
 //
-// The errors are [ErrNoTarget], [ErrUnreadable], those of disks and of the
+// The errors are [ErrBusy], [ErrNoTarget], [ErrUnreadable], those of disks and of the
 // metadata; the partition is then as it was, but for its epoch.
 func (s *Store) Repair(ctx context.Context, id metadata.PartitionID, shard uint8, pace Pace) (Repaired, error) {
 	if !s.begin() {
 		return Repaired{}, ErrClosed
 	}
 	defer s.work.Done()
+	release, ok := s.claim(id)
+	if !ok {
+		return Repaired{}, ErrBusy
+	}
+	defer release()
 	if pace == nil {
 		pace = func(ctx context.Context, _ int64) error { return ctx.Err() }
 	}

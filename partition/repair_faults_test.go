@@ -163,6 +163,8 @@ func TestDropDuringARepair(t *testing.T) {
 	away := w.index(t, w.id, 0)
 	s := w.open(t, Options{Scheme: sc, Capacity: minCapacity, Disks: w.attached(away)})
 	defer closeStore(t, s)
+	other := w.open(t, Options{Scheme: sc, Capacity: minCapacity, Disks: w.attached(away)}) // in this process they exclude each other
+	defer closeStore(t, other)
 	w.inventory(t, metadata.DiskRemoved, away)
 	frames := 0
 	r, err := s.Repair(t.Context(), w.id, 0, func(ctx context.Context, _ int64) error {
@@ -178,7 +180,7 @@ func TestDropDuringARepair(t *testing.T) {
 		}); err != nil {
 			t.Error(err)
 		}
-		gone, err := s.Drop(ctx, w.id)
+		gone, err := other.Drop(ctx, w.id)
 		if !gone || err != nil {
 			t.Errorf("dropped: %v, %v", gone, err)
 		}

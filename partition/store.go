@@ -129,6 +129,7 @@ type Store struct {
 	flying     chan struct{} // large stripes between encoding and durability
 	recoveries chan struct{} // chunks being rebuilt
 	damages    damages
+	claims     claims
 
 	// ctx ends when the Store is closed and its writers are done.
 	ctx    context.Context //nolint:containedctx // the life of background work, which belongs to no request

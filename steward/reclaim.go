@@ -2,10 +2,12 @@ package steward
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/undercroft/undercroft/metadata"
+	"github.com/undercroft/undercroft/partition"
 )
 
 const (
@@ -145,6 +147,9 @@ func (j *reclaim) sweep(ctx context.Context) (Progress, error) {
 	j.open = nil
 	if ctx.Err() != nil {
 		return Progress{}, ctx.Err()
+	}
+	if errors.Is(err, partition.ErrBusy) {
+		return Progress{}, nil // met again by a later walk
 	}
 	j.swept[w.id] = w.swept
 	if err != nil {

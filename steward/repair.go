@@ -124,6 +124,9 @@ func (j *repair) repair(ctx context.Context, p patient) (int, error) {
 	if ctx.Err() != nil {
 		return 0, ctx.Err()
 	}
+	if errors.Is(err, partition.ErrBusy) {
+		return 0, nil // met again by a later look
+	}
 	if err != nil {
 		j.stats.repairFailures.Add(1)
 		r := j.rests[p.shardKey]
