@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -162,7 +163,7 @@ func writeIdentity(fsys vfs.FS, dir string, id Identity) error {
 	if err != nil {
 		return err
 	}
-	return vfs.WriteFile(fsys, fsys.PathJoin(dir, identityFile), append(data, '\n'), 0o640)
+	return vfs.WriteFile(fsys, fsys.PathJoin(dir, identityFile), vfs.AddSum(data), 0o640)
 }
 
 func readIdentity(fsys vfs.FS, dir string) (Identity, error) {
@@ -170,8 +171,14 @@ func readIdentity(fsys vfs.FS, dir string) (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
+	data, err = vfs.CutSum(data)
+	if err != nil {
+		return Identity{}, fmt.Errorf("%s: %w", identityFile, err)
+	}
 	var r identityRecord
-	if err := json.Unmarshal(data, &r); err != nil {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&r); err != nil {
 		return Identity{}, fmt.Errorf("%s: %w", identityFile, err)
 	}
 	if r.Format != identityFormat {

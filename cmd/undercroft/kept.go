@@ -14,8 +14,9 @@ import (
 
 // What was generated at the first start is kept in every data directory, in a
 // file of its own in the directory .undercroft with mode 0600, as one JSON
-// object. All directories hold the same. A directory without the file gets it at
-// the next start; directories that disagree stop the start.
+// object with a checksum. All directories hold the same. A directory where the
+// file is missing or damaged gets it at the next start; directories that disagree
+// stop the start.
 const (
 	stateDirectory = ".undercroft"
 	maxKept        = 64 << 10 // bytes of a file that can be ours
@@ -45,7 +46,7 @@ func (k kept[T]) find(files vfs.FS, directories []string) (content T, file strin
 		found, err := k.read(files, path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-		case isAway(err):
+		case isAway(err), errors.Is(err, vfs.ErrDamaged):
 			unreadable = err // the others may keep it too
 		case err != nil:
 			return none, "", err
@@ -73,29 +74,36 @@ func (k kept[T]) read(files vfs.FS, path string) (content T, err error) {
 	if err != nil {
 		return none, fmt.Errorf("reading %s: %w", k.what, err)
 	}
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&content); err != nil {
-		// The parser's own words could repeat the secret.
-		return none, fmt.Errorf("%s does not hold %s", path, k.what)
-	}
-	if err := k.check(content); err != nil {
+	if content, err = k.parse(text); err != nil {
 		return none, fmt.Errorf("%s %w", path, err)
 	}
 	return content, nil
 }
 
-// keep writes content durably into each directory that has none.
+// parse reads a file's text. Files without a checksum are older.
+func (k kept[T]) parse(text []byte) (content T, err error) {
+	var none T
+	object, err := vfs.CutSum(text)
+	if err == nil {
+		decoder := json.NewDecoder(bytes.NewReader(object))
+		decoder.DisallowUnknownFields()
+		err = decoder.Decode(&content)
+	}
+	if err != nil {
+		// The parser's own words could repeat the secret.
+		return none, fmt.Errorf("does not hold %s: %w", k.what, vfs.ErrDamaged)
+	}
+	return content, k.check(content)
+}
+
+// keep writes content durably into each directory that has none or a damaged one.
 func (k kept[T]) keep(files vfs.FS, directories []string, content T) error {
 	if len(directories) == 0 {
 		return fmt.Errorf("keeping %s: no data directory is open", k.what)
 	}
 	for _, directory := range directories {
-		_, err := files.Stat(k.path(directory))
-		if err == nil {
-			continue
-		}
-		if errors.Is(err, fs.ErrNotExist) {
+		_, err := k.read(files, k.path(directory))
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, vfs.ErrDamaged) {
 			err = k.write(files, directory, content)
 		}
 		if err != nil {
@@ -113,7 +121,7 @@ func (k kept[T]) write(files vfs.FS, directory string, content T) error {
 	if err != nil {
 		return fmt.Errorf("encoding: %w", err)
 	}
-	return vfs.WriteFile(files, k.path(directory), append(text, '\n'), 0o600)
+	return vfs.WriteFile(files, k.path(directory), vfs.AddSum(text), 0o600)
 }
 
 // checkFormat refuses another format than the one this program knows.

@@ -88,9 +88,11 @@ func TestCredentialsThatStopTheStart(t *testing.T) {
 	good := `{"format":1,"accessKey":"AKIA1","secretKey":"hush-hush"}`
 	for name, tt := range map[string]struct{ first, second, want string }{
 		"different":      {good, `{"format":1,"accessKey":"AKIA1","secretKey":"hush-hush2"}`, "hold different root credentials"},
-		"torn":           {good, `{"format":1,"acc`, "does not hold root credentials"},
-		"empty":          {``, good, "does not hold root credentials"},
-		"unknown field":  {`{"format":1,"accessKey":"a","secretKey":"b","x":1}`, good, "does not hold root credentials"},
+		"torn":           {`{"format":1,"acc`, `{"format":1,"acc`, "does not hold root credentials"},
+		"empty":          {``, "", "does not hold root credentials"},
+		"unknown field":  {`{"format":1,"accessKey":"a","secretKey":"b","x":1}`, "", "does not hold root credentials"},
+		"wrong checksum": {"{\n  \"format\": 1,\n  \"crc32c\": \"00000000\"\n}\n", "", "does not hold root credentials"},
+		"one is torn":    {good, `{"format":1,"acc`, ""},
 		"newer format":   {`{"format":2}`, good, "has format 2; this binary knows format 1"},
 		"without a key":  {`{"format":1,"accessKey":"a"}`, good, "lacks a key"},
 		"a directory":    {"DIR", good, "reading root credentials"},
