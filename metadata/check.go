@@ -286,6 +286,7 @@ func tables() map[byte]rowCheck {
 		tagManifest: checkManifest, tagExtents: checkExtents, tagRef: checkRef, tagOwner: checkOwner,
 		tagGarbage: checkGarbage, tagIntent: checkIntent, tagPartition: checkPartition, tagDisk: checkDisk,
 		tagToken: checkToken, tagCounter: checkCounter, tagIdentity: checkIdentity,
+		tagJob: checkJob, tagHolder: checkHolder,
 	}
 }
 

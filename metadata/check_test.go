@@ -53,7 +53,8 @@ func newWorld(tb testing.TB) *world {
 			tx.Pin(w.rows.Data.ID, owner), tx.PutPart(w.bucket.ID, w.upload.ID, nil, w.pinned),
 			tx.PutObject(w.bucket.ID, nil, w.version, []byte("old")), tx.Demote(w.bucket.ID, w.version),
 			tx.SetNull(w.bucket.ID, "v", 3), tx.PutVersion(w.bucket.ID, w.marker),
-			tx.PutIntent(&Intent{ID: w.db.NewDataID(), Created: w.db.Now()}), tx.MarkToken(w.db.NewToken()))
+			tx.PutIntent(&Intent{ID: w.db.NewDataID(), Created: w.db.Now()}), tx.MarkToken(w.db.NewToken()),
+			tx.PutJob(&Job{Name: "repair", Holder: HolderID(sampleID(3))}), tx.PutHolder(&Holder{ID: HolderID(sampleID(4)), Stamp: 1}))
 	})
 	return w
 }
@@ -100,6 +101,9 @@ func corruptions(w *world) []corruption {
 		{"a live delete marker", w.altered(w.inline, func(o *Object) { o.DeleteMarker = true }), CorruptRow, `key="inline"`},
 		{"a row of no table", w.with(k.tag('!', 0), []byte("x")), StrayRow, "!"},
 		{"a second row Z", w.with(append(k.tag(tagFormat, 1), 'x'), nil), StrayRow, "Z"},
+		{"a job of no name", w.with(k.job("Repair!"), encodeJob(&Job{})), CorruptRow, `j name="Repair!"`},
+		{"a job that ran too often", w.with(k.job("repair"), encodeJob(&Job{Run: 1, Ran: 2})), CorruptRow, `j name="repair"`},
+		{"a holder of no id", w.with(k.tag(tagHolder, 0), encodeHolder(&Holder{})), CorruptRow, "l"},
 		{"no row N", w.without(k.null(b, "v")), NullMismatch, `V bucket=`},
 		{"row N of nothing", w.with(k.null(b, "inline"), encodeOrd(9)), NullMismatch, `N bucket=`},
 		{"no row D", w.without(k.inline(b, "inline", 7)), MissingInline, `key="inline"`},

@@ -95,6 +95,8 @@ func codecCases() []codecCase {
 	part := &Part{Size: 5 << 20, Modified: at(2), ETag: strings.Repeat("0f", 16), Checksums: sampleObject().Checksums, Slices: sampleSlices(), Token: sampleID(6)}
 	partition := &Partition{State: PartitionSealed, Epoch: 1<<32 - 1, K: 2, M: 1, Secret: sampleID(3), Shards: []DiskID{sampleID(1), sampleID(2), sampleID(3)}, Lost: []uint8{0, 2}, Capacity: 1 << 30, End: 8192, Class: "STANDARD", Created: at(-5), Damaged: []uint8{1}}
 	disk := &Disk{State: DiskDraining, Path: "/mnt/d1", Added: at(9)}
+	job := &Job{Paused: true, Holder: sampleID(7), Run: 4, Ran: 3, Cursor: []byte("here"), Last: JobResult{Ended: at(17), Did: 12, Error: "disk /mnt/d1: gone"}}
+	holder := &Holder{Stamp: 300}
 	intent := &Intent{Created: at(10), Bucket: 4}
 	garbage := &Garbage{Kind: GarbageUpload, Bucket: 5, Added: at(11)}
 	manifest := []ManifestPart{{Number: 1, Size: 9, Slices: sampleSlices()}, {Number: 10000, Size: 0, Checksums: sampleObject().Checksums}}
@@ -123,6 +125,8 @@ func codecCases() []codecCase {
 		{"disk", disk, encodeDisk(disk), erase(decodeDisk), goldenDisk},
 		{"intent", intent, encodeIntent(intent), erase(decodeIntent), goldenIntent},
 		{"garbage", garbage, encodeGarbage(garbage), erase(decodeGarbage), goldenGarbage},
+		{"job", job, encodeJob(job), erase(decodeJob), goldenJob},
+		{"holder", holder, encodeHolder(holder), erase(decodeHolder), "0108ac02"},
 		{"account", account, encodeAccount(account), erase(decodeAccount), goldenAccount},
 		{"user", user, encodeUser(user), erase(decodeUser), goldenUser},
 		{"access key", key, encodeAccessKey(key), erase(decodeAccessKey), goldenAccessKey},
@@ -285,6 +289,10 @@ func encodeAny(record any) []byte {
 		return encodeIntent(r)
 	case *Garbage:
 		return encodeGarbage(r)
+	case *Job:
+		return encodeJob(r)
+	case *Holder:
+		return encodeHolder(r)
 	case *Account:
 		return encodeAccount(r)
 	case *User:

@@ -33,6 +33,8 @@ const (
 	tagCounter    = 'C'
 	tagToken      = 'J'
 	tagIdentity   = 'I'
+	tagJob        = 'j'
+	tagHolder     = 'l'
 )
 
 // The counters of a bucket (rows C 'b') and of a partition (rows C 'p').
@@ -202,6 +204,10 @@ func (s keyspace) bucketCounter(id BucketID, counter byte) []byte {
 func (s keyspace) liveBytes(id PartitionID) []byte {
 	return u64(append(s.tag(tagCounter, 9), counterPartition), uint64(id))
 }
+
+func (s keyspace) job(name string) []byte { return append(s.tag(tagJob, len(name)), name...) }
+
+func (s keyspace) holder(id HolderID) []byte { return append(s.tag(tagHolder, len(id)), id[:]...) }
 
 func (s keyspace) token(t Token) []byte { return append(s.tag(tagToken, len(t)), t[:]...) }
 

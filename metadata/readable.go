@@ -18,7 +18,7 @@ func readableKey(s keyspace, key []byte) string {
 	switch tag {
 	case tagBucket, tagConfig, tagObject, tagNull, tagVersion, tagInline, tagUpload, tagPart, tagParts:
 		text, ok = readableInBucket(s, tag, key)
-	case tagManifest, tagExtents, tagOwner, tagGarbage, tagIntent, tagDisk, tagToken:
+	case tagManifest, tagExtents, tagOwner, tagGarbage, tagIntent, tagDisk, tagToken, tagHolder:
 		text, ok = readableByID(tag, b)
 	case tagRef, tagPartition:
 		text, ok = readablePartition(b)
@@ -29,7 +29,7 @@ func readableKey(s keyspace, key []byte) string {
 		text, ok = fmt.Sprintf("owner=%q name=%q", owner, name), err == nil
 	case tagIdentity:
 		text, ok = readableIdentity(b)
-	case tagBucketName, tagFormat:
+	case tagBucketName, tagFormat, tagJob:
 		text, ok = fmt.Sprintf("name=%q", b), true
 	}
 	if !ok {
