@@ -287,6 +287,7 @@ func tables() map[byte]rowCheck {
 		tagGarbage: checkGarbage, tagIntent: checkIntent, tagPartition: checkPartition, tagDisk: checkDisk,
 		tagToken: checkToken, tagCounter: checkCounter, tagIdentity: checkIdentity,
 		tagJob: checkJob, tagHolder: checkHolder,
+		tagScrub: checkScrubbed,
 	}
 }
 

@@ -35,6 +35,7 @@ const (
 	tagIdentity   = 'I'
 	tagJob        = 'j'
 	tagHolder     = 'l'
+	tagScrub      = 'v'
 )
 
 // The counters of a bucket (rows C 'b') and of a partition (rows C 'p').

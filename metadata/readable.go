@@ -20,7 +20,7 @@ func readableKey(s keyspace, key []byte) string {
 		text, ok = readableInBucket(s, tag, key)
 	case tagManifest, tagExtents, tagOwner, tagGarbage, tagIntent, tagDisk, tagToken, tagHolder:
 		text, ok = readableByID(tag, b)
-	case tagRef, tagPartition:
+	case tagRef, tagPartition, tagScrub:
 		text, ok = readablePartition(b)
 	case tagCounter:
 		text, ok = readableCounter(b)

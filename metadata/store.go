@@ -66,9 +66,10 @@ func (t *Tx) PutPartition(p *Partition) error {
 	return t.err
 }
 
-// DeletePartition removes the row and the counter of a dropped partition.
+// DeletePartition removes the row of a dropped partition, and its counter and row v.
 func (t *Tx) DeletePartition(id PartitionID) error {
 	t.kv.Delete(t.keys.partition(id))
+	t.kv.Delete(t.keys.scrubbed(id))
 	t.kv.Delete(t.keys.liveBytes(id))
 	return t.err
 }
