@@ -38,6 +38,23 @@ func pwritev(fd int, pieces [][]byte, offset int64) error {
 	return nil
 }
 
+func preadCached(fd int, p []byte, offset int64) (int, error) {
+	n, err := unix.Preadv2(fd, [][]byte{p}, offset, unix.RWF_NOWAIT)
+	switch {
+	case err == nil:
+		return n, nil
+	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+		return 0, nil
+	}
+	return 0, fmt.Errorf("preadv2: %w", err)
+}
+
+func keepAccessTime(fd int) {
+	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err == nil {
+		_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFL, flags|unix.O_NOATIME) // only the owner may
+	}
+}
+
 func fallocate(fd int, offset, length int64) error {
 	return allocate(fd, 0, offset, length)
 }
@@ -58,6 +75,10 @@ func allocate(fd int, mode uint32, offset, length int64) error {
 		}
 		return nil
 	}
+}
+
+func cool(fd int, offset, length int64) error {
+	return unix.Fadvise(fd, offset, length, unix.FADV_DONTNEED)
 }
 
 func seekData(fd int, offset int64) (int64, error) {

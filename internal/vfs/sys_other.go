@@ -21,9 +21,15 @@ func pwritev(fd int, pieces [][]byte, offset int64) error {
 	return nil
 }
 
+func preadCached(int, []byte, int64) (int, error) { return 0, errors.ErrUnsupported }
+
+func keepAccessTime(int) {}
+
 func fallocate(int, int64, int64) error { return errors.ErrUnsupported }
 
 func punchHole(int, int64, int64) error { return errors.ErrUnsupported }
+
+func cool(int, int64, int64) error { return nil }
 
 func seekData(int, int64) (int64, error) { return 0, errors.ErrUnsupported }
 
