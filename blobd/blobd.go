@@ -162,6 +162,14 @@ type Reader interface {
 	Frames(ctx context.Context, id ShardID, from int64) iter.Seq2[FrameHeader, error]
 }
 
+// CachedReader is a [Reader] that knows what it has in memory.
+type CachedReader interface {
+	// ReadCached fills as much of p, from its start, as it can without waiting
+	// for a device, and returns how many bytes those are. Fewer than all say
+	// nothing: ReadAt is asked for the rest, and says what is wrong if anything is.
+	ReadCached(id ShardID, p []byte, offset int64) int
+}
+
 // Fencer raises epochs and frees space.
 type Fencer interface {
 	// Fence persists epoch, drains the appends of lower ones and answers the

@@ -14,6 +14,7 @@ func readRules() []rule {
 	return []rule{
 		{"what was never written reads as zeros", unwrittenIsZero},
 		{"reads may be unaligned and of any length", anyRange},
+		{"what is read from memory is what is there", cachedIsThere},
 		{"past the capacity is the end of the file", pastCapacity},
 		{"frames come in order and from an offset on", framesInOrder},
 		{"frames steps over what is no frame", framesStepOver},
@@ -51,6 +52,37 @@ func anyRange(t *testing.T, d blobd.Disk) {
 		n, err := d.ReadAt(t.Context(), id, p, 8192+int64(r[0]))
 		if n != len(p) || err != nil || !bytes.Equal(p, whole[r[0]:r[1]]) {
 			t.Errorf("%v: %d bytes, %v", r, n, err)
+		}
+	}
+}
+
+func cachedIsThere(t *testing.T, d blobd.Disk) {
+	c, ok := d.(blobd.CachedReader)
+	if !ok {
+		t.Skip("does not know what it has in memory")
+	}
+	id := Shard(1, 0)
+	if n := c.ReadCached(id, make([]byte, 10), 0); n != 0 {
+		t.Errorf("%d bytes of no shard", n)
+	}
+	create(t, d, id, 1)
+	a := Frame(id, 1, 8192, Payload(1, 300000))
+	whole := bytes.Join(a.Data, nil)
+	put(t, d, a)
+	for _, r := range [][2]int{{0, 1}, {1, 96}, {4095, 4097}, {0, len(whole)}, {777, 31111}, {50, 50}} {
+		want, p := whole[r[0]:r[1]], make([]byte, r[1]-r[0])
+		if n, err := d.ReadAt(t.Context(), id, p, 8192+int64(r[0])); n != len(p) || err != nil {
+			t.Fatal(n, err)
+		}
+		clear(p)
+		n := c.ReadCached(id, p, 8192+int64(r[0]))
+		if n < 0 || n > len(p) || !bytes.Equal(p[:n], want[:n]) {
+			t.Errorf("%v: %d bytes that are not those", r, n)
+		}
+	}
+	for _, offset := range []int64{-1, Capacity, Capacity - 5} {
+		if n := c.ReadCached(id, make([]byte, 10), offset); n > 5 || offset != Capacity-5 && n != 0 {
+			t.Errorf("%d bytes at %d of %d", n, offset, Capacity)
 		}
 	}
 }

@@ -104,6 +104,7 @@ type Disk struct {
 	shardsID vfs.Identity // of the directory that holds the shards
 	space    space
 	stats    counters
+	uncached atomic.Bool // the file system does not say what it has in memory
 	direct   *direct
 	failure  atomic.Pointer[error]
 
@@ -117,7 +118,10 @@ type Disk struct {
 	closed bool
 }
 
-var _ blobd.Disk = (*Disk)(nil)
+var (
+	_ blobd.Disk         = (*Disk)(nil)
+	_ blobd.CachedReader = (*Disk)(nil)
+)
 
 // Open takes the lock of a formatted directory and serves its shards. No shard
 // is touched before it is asked for. The errors are [ErrMissing],

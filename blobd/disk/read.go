@@ -2,11 +2,13 @@ package disk
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
 
 	"github.com/undercroft/undercroft/blobd"
+	"github.com/undercroft/undercroft/internal/vfs"
 )
 
 // ReadAt implements [blobd.Reader]. It is also tried on a disk that is out of
@@ -37,6 +39,32 @@ func (d *Disk) ReadAt(ctx context.Context, id blobd.ShardID, p []byte, offset in
 		return want, io.EOF
 	}
 	return want, nil
+}
+
+// ReadCached implements [blobd.CachedReader]. It finds only what lies in shards
+// that are open.
+func (d *Disk) ReadCached(id blobd.ShardID, p []byte, offset int64) int {
+	if offset < 0 || d.uncached.Load() {
+		return 0
+	}
+	s := d.acquireOpen(id)
+	if s == nil {
+		return 0
+	}
+	defer d.release(s)
+	want := min(int64(len(p)), s.capacity-offset)
+	if want <= 0 {
+		return 0
+	}
+	n, err := vfs.ReadCached(s.reader, p[:want], dataStart+offset)
+	if errors.Is(err, errors.ErrUnsupported) {
+		d.uncached.Store(true)
+	}
+	if n == len(p) {
+		d.stats.reads.Add(1)
+	}
+	d.stats.readBytes.Add(int64(n))
+	return n
 }
 
 // Frames implements [blobd.Reader].

@@ -27,6 +27,19 @@ func (d *Disk) acquire(id blobd.ShardID) (*shard, error) {
 	return s, nil
 }
 
+// acquireOpen returns the shard with a reference where it is loaded, else nil.
+func (d *Disk) acquireOpen(id blobd.ShardID) *shard {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.shards[id]
+	if s == nil || d.closed || !s.loaded.Load() {
+		return nil
+	}
+	s.refs++
+	d.users++
+	return s
+}
+
 // retain adds a reference for a goroutine; the caller holds one.
 func (d *Disk) retain(s *shard) {
 	d.mu.Lock()
@@ -159,6 +172,7 @@ func (s *shard) loadFrom(f vfs.File) error {
 	if err != nil {
 		return err
 	}
+	vfs.KeepAccessTime(f)
 	s.reader, s.identity = f, vfs.IdentityOf(info)
 	s.capacity, s.secret = super.Capacity, super.Secret
 	s.mu.Lock()

@@ -44,7 +44,10 @@ type shard struct {
 	closed  error // a sync failed
 }
 
-var _ blobd.Disk = (*Disk)(nil)
+var (
+	_ blobd.Disk         = (*Disk)(nil)
+	_ blobd.CachedReader = (*Disk)(nil)
+)
 
 // New returns an empty disk.
 func New(id blobd.DiskID) *Disk {
@@ -238,6 +241,18 @@ func (s *shard) write(a blobd.Append, length int64) {
 		at += int64(copy(s.data[at:], p))
 	}
 	s.end = max(s.end, roundUp(end))
+}
+
+// ReadCached implements [blobd.CachedReader]: everything is in memory, unless
+// reads are held back or fail.
+func (d *Disk) ReadCached(id blobd.ShardID, p []byte, offset int64) int {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	s := d.shards[id]
+	if s == nil || d.closed || d.faults.delay != nil || d.faults.reads.err != nil || offset < 0 || offset >= int64(len(s.data)) {
+		return 0
+	}
+	return copy(p, s.data[offset:])
 }
 
 // ReadAt implements [blobd.Reader].
