@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"sync"
@@ -76,12 +77,13 @@ func (d *disk) restoreLocked() { d.failures, d.cause, d.until = 0, nil, time.Tim
 
 // diskSet is the attached disks. It is safe for concurrent use.
 type diskSet struct {
-	mu   sync.RWMutex // guards what follows
-	byID map[metadata.DiskID]*disk
+	mu      sync.RWMutex // guards what follows
+	byID    map[metadata.DiskID]*disk
+	leaving map[metadata.DiskID]bool // to be drained: nothing new is placed there
 }
 
 func newDiskSet(disks []blobd.Disk) *diskSet {
-	s := &diskSet{byID: make(map[metadata.DiskID]*disk, len(disks))}
+	s := &diskSet{byID: make(map[metadata.DiskID]*disk, len(disks)), leaving: map[metadata.DiskID]bool{}}
 	for _, d := range disks {
 		s.add(d)
 	}
@@ -94,6 +96,37 @@ func (s *diskSet) add(d blobd.Disk) {
 	defer s.mu.Unlock()
 	id := metadata.DiskID(d.ID())
 	s.byID[id] = &disk{Disk: d, id: id}
+}
+
+func (s *diskSet) remove(id metadata.DiskID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.byID, id)
+	delete(s.leaving, id)
+}
+
+func (s *diskSet) setLeaving(id metadata.DiskID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.leaving[id] = true
+}
+
+func (s *diskSet) setStaying(id metadata.DiskID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.leaving, id)
+}
+
+func (s *diskSet) isLeaving(id metadata.DiskID) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.leaving[id]
+}
+
+func (s *diskSet) allLeaving() []metadata.DiskID {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Collect(maps.Keys(s.leaving))
 }
 
 // get returns an attached disk or nil.
@@ -141,10 +174,10 @@ func (s *diskSet) all() []*disk {
 	return out
 }
 
-// usable counts the disks in service.
-func (s *diskSet) usable(now time.Time) (n int) {
+// placeable counts the disks in service that new partitions may be placed on.
+func (s *diskSet) placeable(now time.Time) (n int) {
 	for _, d := range s.all() {
-		if d.usable(now) == nil {
+		if d.usable(now) == nil && !s.isLeaving(d.id) {
 			n++
 		}
 	}
@@ -166,6 +199,9 @@ func (s *Store) choose(ctx context.Context) ([]*disk, error) {
 	var cause error
 	full := 0
 	for _, d := range s.disks.all() {
+		if s.disks.isLeaving(d.id) {
+			continue
+		}
 		free, err := d.room(ctx, now)
 		switch {
 		case err == nil:
@@ -177,12 +213,13 @@ func (s *Store) choose(ctx context.Context) ([]*disk, error) {
 			cause = err
 		}
 	}
-	scheme := s.opts.Scheme.on(len(found))
+	plan := s.plan.Load()
+	scheme := plan.scheme.on(len(found))
 	if scheme.K == 0 {
-		if s.opts.Scheme.on(len(found)+full).K > 0 {
-			return nil, fmt.Errorf("%w: %d of %d disks have room: %w", ErrNoSpace, len(found), s.opts.KnownDisks, cause)
+		if plan.scheme.on(len(found)+full).K > 0 {
+			return nil, fmt.Errorf("%w: %d of %d disks have room: %w", ErrNoSpace, len(found), plan.known, cause)
 		}
-		return nil, fmt.Errorf("%w: %d of %d, scheme %s: %w", ErrNoDisks, len(found), s.opts.KnownDisks, s.opts.Scheme, cause)
+		return nil, fmt.Errorf("%w: %d of %d, scheme %s: %w", ErrNoDisks, len(found), plan.known, plan.scheme, cause)
 	}
 	slices.SortFunc(found, func(a, b candidate) int {
 		if a.rank > b.rank {

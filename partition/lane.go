@@ -27,6 +27,7 @@ type openPartition struct {
 	held    int        // blobs not yet published or given up
 	after   time.Time  // not to be sealed before: a stripe could not be read
 	checked bool       // every frame was looked for
+	doubted bool       // what a disk of it holds may be older than what was written
 	spoiled []uint8    // shards of which a read found frames missing or corrupt
 }
 
@@ -82,6 +83,13 @@ func (p *openPartition) isFilling() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.next > p.row.Capacity/4*3
+}
+
+// doubt makes the seal look for what this process wrote.
+func (p *openPartition) doubt() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.doubted = true
 }
 
 func (p *openPartition) uses(d *disk) bool { return slices.Contains(p.disks, d) }

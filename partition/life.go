@@ -47,7 +47,10 @@ func (s *Store) create(ctx context.Context) (*openPartition, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := s.putRow(ctx, &row); err != nil {
+		if err := s.putRow(ctx, &row); errors.Is(err, errMoved) {
+			failed = err // a disk is to be drained since
+			continue
+		} else if err != nil {
 			return nil, fmt.Errorf("create partition: %w", err)
 		}
 		if failed = s.createShards(ctx, &row, disks); failed == nil {
@@ -72,10 +75,10 @@ func (s *Store) create(ctx context.Context) (*openPartition, error) {
 }
 
 func (s *Store) newRow(disks []*disk) (metadata.Partition, error) {
-	scheme := s.opts.Scheme.on(len(disks))
+	m := min(s.scheme().M, len(disks)-1)
 	row := metadata.Partition{
 		ID: s.db.NewPartitionID(), State: metadata.PartitionCreating, Epoch: firstEpoch,
-		K: uint8(scheme.K), M: uint8(scheme.M), Capacity: s.opts.Capacity, Created: s.opts.Now(),
+		K: uint8(len(disks) - m), M: uint8(m), Capacity: s.opts.Capacity, Created: s.opts.Now(),
 	}
 	for _, d := range disks {
 		row.Shards = append(row.Shards, d.id)
@@ -86,6 +89,9 @@ func (s *Store) newRow(disks []*disk) (metadata.Partition, error) {
 // putRow announces a partition before any file of it exists.
 func (s *Store) putRow(ctx context.Context, row *metadata.Partition) error {
 	return s.settled(ctx, func(tx *metadata.Tx) error {
+		if err := mayHold(tx, row.Shards...); err != nil {
+			return err
+		}
 		return tx.PutPartition(row) // the id is ours alone
 	})
 }

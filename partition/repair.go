@@ -49,10 +49,7 @@ func (s *Store) Repair(ctx context.Context, id metadata.PartitionID, shard uint8
 		return Repaired{}, ErrBusy
 	}
 	defer release()
-	if pace == nil {
-		pace = func(ctx context.Context, _ int64) error { return ctx.Err() }
-	}
-	r := &repair{store: s, shard: shard, pace: pace}
+	r := newRepair(s, shard, pace)
 	if ok, err := r.prepare(ctx, id); err != nil || !ok {
 		return Repaired{}, err
 	}
@@ -65,23 +62,15 @@ func (s *Store) Repair(ctx context.Context, id metadata.PartitionID, shard uint8
 		err := r.finish(ctx)
 		return r.done, ignoreMoved(err)
 	}
-	err := r.rebuild(ctx)
-	if errors.Is(err, blobd.ErrStaleEpoch) {
-		return Repaired{}, nil // a later repair was faster
+	done, err := r.replace(ctx)
+	if done.Done {
+		s.stats.repaired.Add(1)
+		s.stats.repairedBytes.Add(done.Bytes)
 	}
 	if err != nil {
-		return Repaired{}, fmt.Errorf("repair of %s: %w", r.id(), err)
+		return done, fmt.Errorf("repair of %s: %w", r.id(), err)
 	}
-	if err := r.finish(ctx); err != nil {
-		if errors.Is(err, errMoved) {
-			r.cleanUp(ctx)
-		}
-		return Repaired{}, ignoreMoved(err)
-	}
-	s.stats.repaired.Add(1)
-	s.stats.repairedBytes.Add(r.done.Bytes)
-	r.discardOld(ctx)
-	return r.done, nil
+	return done, nil
 }
 
 // ignoreMoved makes nothing of a partition that somebody else has changed: it
@@ -102,7 +91,15 @@ type repair struct {
 	own    *disk // where the shard is said to be; nil when that does not serve
 	target *disk
 	final  bool // the old shard is gone for good and all others are within reach
+	moving bool // the old shard is whole, and is to be on another disk
 	done   Repaired
+}
+
+func newRepair(s *Store, shard uint8, pace Pace) *repair {
+	if pace == nil {
+		pace = func(ctx context.Context, _ int64) error { return ctx.Err() }
+	}
+	return &repair{store: s, shard: shard, pace: pace}
 }
 
 func (r *repair) id() blobd.ShardID { return shardID(r.row.ID, int(r.shard)) }
@@ -110,15 +107,8 @@ func (r *repair) id() blobd.ShardID { return shardID(r.row.ID, int(r.shard)) }
 // prepare reads the row and chooses a target. It returns false where there is
 // nothing to repair.
 func (r *repair) prepare(ctx context.Context, id metadata.PartitionID) (bool, error) {
-	var row *metadata.Partition
-	var disks []metadata.Disk
-	err := r.store.db.View(ctx, class, func(t *metadata.Reader) (err error) {
-		if row, err = t.Partition(id); err == nil {
-			disks, err = t.Disks()
-		}
-		return err
-	})
-	if err != nil || row == nil || row.State != metadata.PartitionSealed || int(r.shard) >= len(row.Shards) {
+	row, disks, err := r.read(ctx, id)
+	if err != nil || row == nil {
 		return false, err
 	}
 	r.row = *row
@@ -136,6 +126,21 @@ func (r *repair) prepare(ctx context.Context, id metadata.PartitionID) (bool, er
 		return true, nil // it may be whole where it is
 	}
 	return err == nil, err
+}
+
+// read reads the row of a sealed partition that has the shard, nil where there
+// is none, and the inventory.
+func (r *repair) read(ctx context.Context, id metadata.PartitionID) (row *metadata.Partition, disks []metadata.Disk, err error) {
+	err = r.store.db.View(ctx, class, func(t *metadata.Reader) (err error) {
+		if row, err = t.Partition(id); err == nil {
+			disks, err = t.Disks()
+		}
+		return err
+	})
+	if err != nil || row == nil || row.State != metadata.PartitionSealed || int(r.shard) >= len(row.Shards) {
+		return nil, nil, err
+	}
+	return row, disks, nil
 }
 
 // isFinal reports whether no disk that is away may come back with something
@@ -160,7 +165,7 @@ func (r *repair) choose(ctx context.Context, rows []metadata.Disk) (*disk, error
 	var causes []error
 	for i := range rows {
 		d := r.store.disks.get(rows[i].ID)
-		if d == nil || rows[i].State != metadata.DiskActive || d != r.own && slices.Contains(r.row.Shards, d.id) {
+		if d == nil || rows[i].State != metadata.DiskActive || (r.moving || d != r.own) && slices.Contains(r.row.Shards, d.id) {
 			continue
 		}
 		room, err := d.room(ctx, now)
@@ -185,12 +190,12 @@ func (r *repair) choose(ctx context.Context, rows []metadata.Disk) (*disk, error
 // start raises the epoch: earlier repairs of the partition do not count from
 // now on.
 func (r *repair) start(ctx context.Context) error {
-	return r.change(ctx, func(*metadata.Partition) {})
+	return r.change(ctx, func(*metadata.Tx, *metadata.Partition) error { return nil })
 }
 
 // finish makes the row count on the shard again.
 func (r *repair) finish(ctx context.Context) error {
-	err := r.change(ctx, func(row *metadata.Partition) {
+	err := r.change(ctx, func(tx *metadata.Tx, row *metadata.Partition) error {
 		is := func(i uint8) bool { return i == r.shard }
 		row.Lost = slices.DeleteFunc(row.Lost, is)
 		row.Damaged = slices.DeleteFunc(row.Damaged, is)
@@ -200,6 +205,10 @@ func (r *repair) finish(ctx context.Context) error {
 		if r.done.Unreadable > 0 {
 			row.Damaged = append(row.Damaged, r.shard)
 		}
+		if r.done.Revived {
+			return nil
+		}
+		return mayHold(tx, r.target.id) // or it is to be drained since
 	})
 	r.done.Done = err == nil
 	r.store.views.forget(r.row.ID)
@@ -209,7 +218,7 @@ func (r *repair) finish(ctx context.Context) error {
 // change edits the row and raises its epoch, provided that nobody else did. A
 // commit whose outcome is unknown looks like somebody else's afterwards: then
 // nothing is done, and the row says what is so.
-func (r *repair) change(ctx context.Context, edit func(*metadata.Partition)) error {
+func (r *repair) change(ctx context.Context, edit func(*metadata.Tx, *metadata.Partition) error) error {
 	var out metadata.Partition
 	err := r.store.settled(ctx, func(tx *metadata.Tx) error {
 		row, err := tx.Partition(r.row.ID)
@@ -219,7 +228,9 @@ func (r *repair) change(ctx context.Context, edit func(*metadata.Partition)) err
 		if row == nil || row.State != metadata.PartitionSealed || row.Epoch != r.row.Epoch {
 			return errMoved
 		}
-		edit(row)
+		if err := edit(tx, row); err != nil {
+			return err
+		}
 		row.Epoch++
 		out = *row
 		return tx.PutPartition(row)

@@ -125,9 +125,10 @@ type findings struct {
 func (s *Store) findings(ctx context.Context, p *openPartition) (*findings, error) {
 	p.mu.Lock()
 	f := &findings{end: p.next, damaged: slices.Clone(p.spoiled)}
+	verify := p.inherited || p.doubted
 	p.mu.Unlock()
 	disks := s.disks.resolve(&p.row)
-	if !p.inherited {
+	if !verify {
 		// What this process wrote was durable on every shard.
 		if s.anyHangs(disks) {
 			return nil, nil //nolint:nilnil // nil is the answer: wait
@@ -145,7 +146,7 @@ func (s *Store) findings(ctx context.Context, p *openPartition) (*findings, erro
 	if ctx.Err() != nil || len(f.lost) > p.m {
 		return nil, ctx.Err() //nolint:nilnil // nil is the answer: wait
 	}
-	if p.inherited {
+	if verify {
 		bad, err := s.verifyReferenced(ctx, p, f.lost)
 		if err != nil {
 			return nil, err

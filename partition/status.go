@@ -5,9 +5,7 @@ import (
 	"runtime"
 	"slices"
 	"sync/atomic"
-	"time"
 
-	"github.com/undercroft/undercroft/blobd"
 	"github.com/undercroft/undercroft/metadata"
 )
 
@@ -17,6 +15,7 @@ type counters struct {
 	created, reopened, sealed, dropped                     atomic.Int64
 	reads, reconstructed, corrupt, missing, unreadable     atomic.Int64
 	repaired, repairedBytes, revived                       atomic.Int64
+	moved, movedBytes                                      atomic.Int64
 }
 
 // Counters are totals since the Store was opened.
@@ -43,12 +42,14 @@ type Counters struct {
 	Repaired      int64 // shards written anew
 	RepairedBytes int64 // of their frames
 	Revived       int64 // lost shards that were found whole
+	Moved         int64 // shards taken to another disk
+	MovedBytes    int64 // of their frames
 }
 
 // DiskStatus is the health of a disk.
 type DiskStatus struct {
 	ID     metadata.DiskID
-	Failed error // why it gets no new partitions; nil while it does
+	Failed error // why it gets no new partitions; nil while it does, or is to be drained
 }
 
 // WriteStatus describes a partition that is not sealed.
@@ -79,7 +80,7 @@ type Status struct {
 func (s *Store) Status() Status {
 	now := s.opts.Now()
 	out := Status{
-		Wanted:       s.opts.Scheme,
+		Wanted:       s.scheme(),
 		BufferMemory: s.buffers.small.used() + s.buffers.large.used(),
 		ReadMemory:   s.reads.used(),
 		Counters:     s.counters(),
@@ -92,8 +93,8 @@ func (s *Store) Status() Status {
 		}
 		out.Disks = append(out.Disks, DiskStatus{d.id, err})
 	}
-	out.InUse = s.opts.Scheme.on(usable)
-	out.Degraded = usable < max(s.opts.KnownDisks, len(out.Disks))
+	out.InUse = s.scheme().on(s.disks.placeable(now))
+	out.Degraded = usable < max(s.plan.Load().known, len(out.Disks))
 	for _, p := range s.tracked() {
 		out.Partitions = append(out.Partitions, p.status())
 	}
@@ -120,31 +121,8 @@ func (s *Store) counters() Counters {
 		Reads: c.reads.Load(), Reconstructed: c.reconstructed.Load(), Corrupt: c.corrupt.Load(),
 		Missing: c.missing.Load(), Unreadable: c.unreadable.Load(),
 		Repaired: c.repaired.Load(), RepairedBytes: c.repairedBytes.Load(), Revived: c.revived.Load(),
+		Moved: c.moved.Load(), MovedBytes: c.movedBytes.Load(),
 	}
-}
-
-// AddDisk attaches a disk, in place of an attached one with the same identity:
-// a disk that was away, or a new one. Partitions that could be wider with it
-// take no more stripes. It does not reconcile what the disk holds.
-func (s *Store) AddDisk(d blobd.Disk) error {
-	if !s.begin() {
-		return ErrClosed
-	}
-	defer s.work.Done()
-	s.disks.add(d)
-	s.views.clear()
-	want := s.opts.Scheme.on(s.disks.usable(s.opts.Now()))
-	for _, p := range s.tracked() {
-		p.postpone(time.Time{})
-	}
-	for _, l := range []*lane{s.batch, s.large} {
-		for _, p := range l.open() {
-			if p.k < want.K {
-				s.retire(p)
-			}
-		}
-	}
-	return nil
 }
 
 // encoders is how many stripes are encoded at a time.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	mathrand "math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/undercroft/undercroft/blobd"
@@ -114,6 +115,7 @@ type Store struct {
 	opts    Options
 	db      *metadata.DB
 	disks   *diskSet
+	plan    atomic.Pointer[plan]
 	slabs   *slabs
 	buffers *buffers
 	codes   codes

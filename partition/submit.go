@@ -67,7 +67,6 @@ func (s *Store) writeLarge(p *Pending) {
 // one is durable: no timer, and the busier, the larger.
 type batcher struct {
 	store *Store
-	limit int // bytes of blobs and directory in one stripe
 
 	mu      sync.Mutex // guards what follows
 	waiting []*Pending
@@ -75,7 +74,13 @@ type batcher struct {
 }
 
 func newBatcher(s *Store) *batcher {
-	return &batcher{store: s, limit: max(largeBuffer-2*batchOverhead(s.opts.Scheme.K), minBatchBytes)}
+	return &batcher{store: s}
+}
+
+// limit is the bytes of blobs and directory in one stripe. Twice the overhead is
+// left, since the scheme may grow a step between the batch and its partition.
+func (b *batcher) limit() int {
+	return max(largeBuffer-2*batchOverhead(b.store.scheme().K), minBatchBytes)
 }
 
 func (b *batcher) submit(p *Pending) {
@@ -108,10 +113,10 @@ func (b *batcher) take() []*Pending {
 		b.flying--
 		return nil
 	}
-	size, n := directoryHeader, 0
+	size, n, limit := directoryHeader, 0, b.limit()
 	for _, p := range b.waiting {
 		size += p.n + p.blob.directorySize()
-		if n > 0 && (size > b.limit || n == maxBatchBlobs) {
+		if n > 0 && (size > limit || n == maxBatchBlobs) {
 			break
 		}
 		n++

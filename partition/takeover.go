@@ -43,11 +43,16 @@ func Open(ctx context.Context, db *metadata.DB, o Options) (*Store, error) {
 		recoveries: make(chan struct{}, maxRecoveries),
 		parts:      map[metadata.PartitionID]*openPartition{},
 	}
+	s.plan.Store(&plan{o.KnownDisks, o.Scheme})
 	s.views = newViewCache(s)
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	s.batch = &lane{name: "batch", store: s}
 	s.large = &lane{name: "large", store: s}
 	s.batches = newBatcher(s)
+	if err := s.findLeaving(ctx); err != nil {
+		s.cancel()
+		return nil, err
+	}
 	if err := s.takeOver(ctx); err != nil {
 		s.cancel()
 		return nil, fmt.Errorf("take over partitions: %w", err)
@@ -145,15 +150,15 @@ func (s *Store) takeOne(ctx context.Context, row *metadata.Partition) (*openPart
 
 // worthReopening reports whether a partition is as good as a new one.
 func (s *Store) worthReopening(p *openPartition) bool {
-	if p.next >= p.row.Capacity/2 || p.m != s.opts.Scheme.M {
+	if p.next >= p.row.Capacity/2 || p.m != s.scheme().M {
 		return false
 	}
 	now := s.opts.Now()
-	if want := s.opts.Scheme.on(s.disks.usable(now)); p.k < want.K {
+	if want := s.scheme().on(s.disks.placeable(now)); p.k < want.K {
 		return false
 	}
 	for _, d := range p.disks {
-		if d == nil || d.usable(now) != nil {
+		if d == nil || d.usable(now) != nil || s.disks.isLeaving(d.id) {
 			return false
 		}
 	}
