@@ -8,10 +8,11 @@ import (
 	"github.com/undercroft/undercroft/internal/vfs"
 )
 
-// openFiles are the files that are open for writing.
+// openFiles are the files that are open, for writing and for reading.
 type openFiles struct {
 	sync.Mutex
-	files map[*file]bool
+	files   map[*file]bool
+	readers map[*reader]bool
 }
 
 func (o *openFiles) add(f *file) {

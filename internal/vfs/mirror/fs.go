@@ -144,12 +144,16 @@ func (s *Set) Open(name string, opts ...pebblevfs.OpenOption) (vfs.File, error) 
 		}
 		return r, nil
 	}
+	if first == nil {
+		first = ErrLost
+	}
+	_ = r.Close() // nothing is open
 	return nil, first
 }
 
 // directory is the mirrored directory, to be synced.
 type directory struct {
-	reader
+	*reader
 	rest string
 }
 
@@ -158,14 +162,14 @@ func (s *Set) OpenDir(name string) (vfs.File, error) {
 	rest, ok := inside(name)
 	if !ok {
 		if name == s.base.PathDir(Virtual) {
-			return &directory{reader: *s.newReader("")}, nil // it exists in this file system only
+			return &directory{reader: s.newReader("")}, nil // it exists in this file system only
 		}
 		return s.base.OpenDir(name)
 	}
 	if _, err := s.Stat(name); err != nil {
 		return nil, err
 	}
-	return &directory{reader: *s.newReader(rest), rest: rest}, nil
+	return &directory{reader: s.newReader(rest), rest: rest}, nil
 }
 
 // Sync opens the directories by name, so that one that was removed fails.

@@ -118,11 +118,11 @@ func (s *Set) fill() {
 func (s *Set) candidate() *node {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.members()) >= s.want {
+	if s.stayingLocked() >= s.want {
 		return nil
 	}
 	for _, n := range s.nodes {
-		if n.role.Load() == outside && !n.unreachable.Load() && n.problem.Load() == nil && n.busy.Load() == 0 {
+		if n.role.Load() == outside && !n.retired.Load() && !n.unreachable.Load() && n.problem.Load() == nil && n.busy.Load() == 0 {
 			return n
 		}
 	}

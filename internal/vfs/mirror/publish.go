@@ -13,15 +13,14 @@ import (
 // by the record before. Called with publishing held.
 func (s *Set) publishLocked(enough func(*Record, func(string) bool) bool) error {
 	for s.Err() == nil {
-		s.dirty.Store(false) // before the members are read: a later failure sets it again
-		voters := s.reachable()
-		if slices.ContainsFunc(s.members(), func(n *node) bool { return n.unreachable.Load() }) {
+		members, voters, changed := s.electoral()
+		if slices.ContainsFunc(members, func(n *node) bool { return n.unreachable.Load() }) {
 			return s.fail(fmt.Errorf("%w: the last member does not take the record", ErrLost))
 		}
 		next := s.rec.clone()
 		next.Epoch++
-		next.Members, next.Voters = dirsOf(s.members()), dirsOf(voters)
-		next.Previous = s.rec.electorates()
+		next.Members, next.Voters = dirsOf(members), dirsOf(voters)
+		next.Previous, next.Retired = s.rec.electorates(), s.retiredDirs()
 		if want := s.wanted(); len(next.Members) >= want {
 			next.Wanted = max(next.Wanted, want)
 		}
@@ -44,7 +43,11 @@ func (s *Set) publishLocked(enough func(*Record, func(string) bool) bool) error 
 			return s.fail(fmt.Errorf("%w: epoch %d", ErrLost, next.Epoch))
 		}
 		s.know(confirmed)
-		if count(next.Voters, told) == len(voters) && !s.dirty.Load() {
+		if count(next.Voters, told) < len(voters) {
+			continue
+		}
+		s.recorded.Store(changed)
+		if changed == s.changed.Load() {
 			s.opts.Logger.Info("metadata membership", slog.Uint64("epoch", confirmed.Epoch),
 				slog.Int("members", len(confirmed.Members)), slog.Int("voters", len(confirmed.Voters)))
 			return nil
@@ -90,7 +93,16 @@ func (s *Set) tell(nodes []*node, r *Record) (told func(disk string) bool) {
 func (s *Set) reachable() []*node {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(s.nodes), func(n *node) bool { return n.unreachable.Load() })
+	return slices.DeleteFunc(slices.Clone(s.nodes), func(n *node) bool { return n.unreachable.Load() || n.gone() })
+}
+
+// electoral is who is a member and who is to be told, and the count of changes
+// that this takes in.
+func (s *Set) electoral() (members, voters []*node, changed uint64) {
+	voters = s.reachable()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.members(), voters, s.changed.Load()
 }
 
 func (s *Set) wanted() int {
@@ -127,16 +139,52 @@ func (s *Set) SetInitialised() error {
 	return s.publishLocked((*Record).half)
 }
 
-// Add makes a new directory known: it gets the record, and may become a member.
-func (s *Set) Add(d Dir) error {
+// retiredDirs are the directories that the record says to do without.
+func (s *Set) retiredDirs() (out []Dir) {
 	s.mu.Lock()
-	known := slices.ContainsFunc(s.nodes, func(n *node) bool { return n.Disk == d.Disk })
-	if !known {
-		s.nodes = append(s.nodes, s.newNode(d))
+	defer s.mu.Unlock()
+	for _, d := range s.rec.Retired {
+		if s.indexLocked(d) < 0 {
+			out = append(out, d) // not here, or removed for good
+		}
 	}
-	s.mu.Unlock()
-	if known {
+	for _, n := range s.nodes {
+		if n.gone() {
+			out = append(out, n.Dir)
+		}
+	}
+	return out
+}
+
+// admit gives a directory a node that nothing is held against.
+func (s *Set) admit(d Dir) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.indexLocked(d)
+	if i < 0 {
+		s.nodes = append(s.nodes, s.newNode(d))
 		return nil
+	}
+	n := s.nodes[i]
+	switch {
+	case n.role.Load() != outside && n.Path != d.Path:
+		return fmt.Errorf("mirror: %s holds the files of disk %s, which is at %s now", n.Path, n.Disk, d.Path)
+	case n.Path != d.Path:
+		s.nodes[i] = s.newNode(d)
+	default:
+		n.retired.Store(false)
+		n.unreachable.Store(false)
+		n.problem.Store(nil)
+	}
+	return nil
+}
+
+// Add makes a directory known, which is new, had failed or had retired: it gets
+// the record, and may become a member. One that is known by another path is at
+// this one from now on; it must not be a member there.
+func (s *Set) Add(d Dir) error {
+	if err := s.admit(d); err != nil {
+		return err
 	}
 	s.publishing.Lock()
 	defer s.publishing.Unlock()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -61,7 +62,22 @@ type reader struct {
 var _ vfs.File = (*reader)(nil)
 
 func (s *Set) newReader(name string) *reader {
-	return &reader{s: s, name: name, handles: map[*node]vfs.File{}}
+	r := &reader{s: s, name: name, handles: map[*node]vfs.File{}}
+	s.open.Lock()
+	defer s.open.Unlock()
+	s.open.readers[r] = true
+	return r
+}
+
+// dropReaders closes what is open for reading on a node that is out, so that it can
+// be unmounted.
+func (s *Set) dropReaders(n *node) {
+	s.open.Lock()
+	all := slices.Collect(maps.Keys(s.open.readers))
+	s.open.Unlock()
+	for _, r := range all {
+		r.drop(n)
+	}
 }
 
 // handle opens the copy of a node.
@@ -240,6 +256,9 @@ func (r *reader) Prefetch(offset, length int64) error {
 
 // Close implements [vfs.File].
 func (r *reader) Close() error {
+	r.s.open.Lock()
+	delete(r.s.open.readers, r)
+	r.s.open.Unlock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true

@@ -47,6 +47,9 @@ type Record struct {
 	// Wanted is the most members that there have been to be, and were: what
 	// needs more has to wait for them.
 	Wanted int `json:"wanted"`
+	// Retired are directories that are no voters and never members, although
+	// they may be here.
+	Retired []Dir `json:"retired,omitempty"`
 	// Confirmed: all voters have this record. Nothing is acknowledged by what
 	// is not confirmed; until then a member that knows the record that this one
 	// is based on has everything.
@@ -96,7 +99,7 @@ func (r *Record) current(own *Record) bool {
 func (r *Record) clone() *Record {
 	c := *r
 	c.Members, c.Voters = slices.Clone(r.Members), slices.Clone(r.Voters)
-	c.Previous = slices.Clone(r.Previous)
+	c.Previous, c.Retired = slices.Clone(r.Previous), slices.Clone(r.Retired)
 	return &c
 }
 
@@ -183,7 +186,7 @@ func decode(data []byte) (*Record, error) {
 	if err := json.Unmarshal(data, &r); err != nil {
 		return nil, err
 	}
-	if r.Format == 1 {
+	if r.Format == 1 && r.Sum == "" {
 		return upgrade(r)
 	}
 	if r.Format != recordNow {

@@ -87,6 +87,7 @@ type node struct {
 	role        atomic.Int32
 	record      sync.Mutex    // held by a write of its record
 	unreachable atomic.Bool   // its record could not be written
+	retired     atomic.Bool   // the set is to do without it
 	life        atomic.Uint64 // grows whenever it is taken in
 	busy        atomic.Int64  // changes under way, those given up included
 	problem     atomic.Pointer[error]
@@ -106,8 +107,10 @@ type Set struct {
 	publishing turn // one change of the record at a time; guards rec
 	rec        *Record
 	shown      atomic.Pointer[Record] // rec, for who does not wait
-	dirty      atomic.Bool            // a member failed and the record does not say so yet
 	failure    atomic.Pointer[error]
+	// changed counts the members that went out, recorded how many of them the
+	// confirmed record says: nothing is acknowledged while they differ.
+	changed, recorded atomic.Uint64
 
 	mu      sync.Mutex // guards nodes, roles, want, healing and resync
 	nodes   []*node
@@ -137,7 +140,7 @@ func newSet(o Options) *Set {
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), ask: make(chan chan struct{}),
 		publishing: make(turn, 1),
 	}
-	s.open.files = map[*file]bool{}
+	s.open.files, s.open.readers = map[*file]bool{}, map[*reader]bool{}
 	for _, d := range o.Dirs {
 		s.nodes = append(s.nodes, s.newNode(d))
 	}
@@ -263,18 +266,21 @@ func (s *Set) settle(nodes []*node, errs []error) error {
 	return s.settled()
 }
 
-// settled waits until the record says who has failed.
+// settled waits until the record says who is out.
 func (s *Set) settled() error {
-	if !s.dirty.Load() {
+	if s.recorded.Load() == s.changed.Load() {
 		return s.Err()
 	}
 	s.publishing.Lock()
 	defer s.publishing.Unlock()
-	if !s.dirty.Load() {
+	if s.recorded.Load() == s.changed.Load() {
 		return s.Err()
 	}
 	return s.publishLocked((*Record).half)
 }
+
+// gone: the set does without it.
+func (n *node) gone() bool { return n.retired.Load() && n.role.Load() == outside }
 
 // eject takes a node out of the view; the record has to follow before
 // anything is acknowledged. It reports false for the last member.
@@ -288,7 +294,7 @@ func (s *Set) eject(n *node, cause error) bool {
 		if len(s.members()) == 1 {
 			return false
 		}
-		s.dirty.Store(true)
+		s.changed.Add(1) // before anybody goes on without it
 		s.count.ejected.Add(1)
 		s.opts.Logger.Error("metadata mirror is ejected", slog.String("directory", n.Path), slog.Any("error", cause))
 	default:

@@ -90,6 +90,7 @@ func (s *Set) start(newest *Record, own map[string]*Record) error {
 		if _, ok := own[n.Disk]; !ok {
 			n.unreachable.Store(true)
 		}
+		n.retired.Store(has(newest.Retired, n.Disk))
 	}
 	chosen := s.current(newest, own)
 	forced := proven != nil

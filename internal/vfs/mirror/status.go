@@ -35,7 +35,11 @@ func (s *Set) Status() Status {
 			st.Outside = append(st.Outside, Outside{n.Dir, (*p).Error()})
 		}
 	}
-	st.Degraded = len(st.Members) < st.Wanted || st.Voters < len(s.nodes) || s.Err() != nil
+	known := 0
+	for _, n := range s.nodes {
+		known += flag(!n.gone())
+	}
+	st.Degraded = len(st.Members) < st.Wanted || st.Voters < known || s.Err() != nil
 	if s.resync.Directory != "" {
 		r := s.resync
 		st.Resync = &r
