@@ -11,10 +11,9 @@ import (
 )
 
 // newShelf is a disk with two sealed shards, used before.
-func newShelf(t *testing.T) (d *disk.Disk, fsys vfs.FS, a, b blobd.ShardID) {
+func newShelf(t *testing.T, a, b blobd.ShardID) (*disk.Disk, vfs.FS) {
 	t.Helper()
 	d, f := newDisk(t, small)
-	a, b = blobd.ShardID{Partition: 0x1100000000000001}, blobd.ShardID{Partition: 0x1100000000000002, Index: 1}
 	for _, id := range []blobd.ShardID{a, b} {
 		spec := blobd.ShardSpec{ID: id, Epoch: 1, Secret: blobd.Secret{byte(id.Partition)}, Capacity: 1 << 20}
 		if err := d.Create(t.Context(), spec); err != nil {
@@ -29,7 +28,7 @@ func newShelf(t *testing.T) (d *disk.Disk, fsys vfs.FS, a, b blobd.ShardID) {
 			t.Fatal(err)
 		}
 	}
-	return d, f, a, b
+	return d, f
 }
 
 func path(id blobd.ShardID) string { return "/disk/shards/11/" + id.String() }
@@ -91,7 +90,8 @@ func TestAuditSeesPastWhatIsOpen(t *testing.T) {
 		}, blobd.ErrCorrupt, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d, fsys, a, b := newShelf(t)
+			a, b := blobd.ShardID{Partition: 0x1100000000000001}, blobd.ShardID{Partition: 0x1100000000000002, Index: 1}
+			d, fsys := newShelf(t, a, b)
 			c.spoil(t, fsys, a, b)
 			for range 2 {
 				if err := d.Audit(t.Context(), a); !errors.Is(err, c.want) {
