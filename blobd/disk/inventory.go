@@ -34,17 +34,15 @@ func (d *Disk) Create(ctx context.Context, spec blobd.ShardSpec) error {
 	if err := checkCapacity(spec.Capacity); err != nil {
 		return err
 	}
-	s, err := d.acquire(spec.ID)
-	if err != nil {
-		return err
-	}
-	defer d.release(s)
-	s.life.Lock()
-	defer s.life.Unlock()
-	if s.loaded.Load() && !s.deleted.Load() {
+	return d.alone(spec.ID, func(s *shard) error { return d.createAs(s, spec) })
+}
+
+// createAs makes the file of a shard where there is none. The caller holds life.
+func (d *Disk) createAs(s *shard, spec blobd.ShardSpec) error {
+	if s.loaded.Load() {
 		return fmt.Errorf("%w: %s", blobd.ErrShardExists, spec.ID)
 	}
-	_, err = d.fs.Stat(s.name)
+	_, err := d.fs.Stat(s.name)
 	if err == nil {
 		return fmt.Errorf("%w: %s", blobd.ErrShardExists, spec.ID)
 	}
@@ -106,25 +104,21 @@ func (d *Disk) Delete(ctx context.Context, id blobd.ShardID) error {
 	if err := d.ready(ctx); err != nil {
 		return err
 	}
-	s, err := d.acquire(id)
-	if err != nil {
-		return err
-	}
-	defer d.release(s)
-	s.life.Lock()
-	defer s.life.Unlock()
-	if err := d.checkDir(); err != nil {
-		return err
-	}
-	// Before the name goes: a sync that misses the file must know why.
-	s.deleted.Store(true)
-	if _, err := d.fs.Stat(s.name); !errors.Is(err, fs.ErrNotExist) {
+	return d.alone(id, func(s *shard) error {
+		if err := d.checkDir(); err != nil {
+			return err
+		}
+		// Before the name goes: a sync that misses the file must know why.
+		s.deleted.Store(true)
+		d.forget(s)
+		if _, err := d.fs.Stat(s.name); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		if err := vfs.Remove(d.fs, s.name); err != nil {
 			return d.writeError(fmt.Errorf("delete %s: %w", id, err))
 		}
-	}
-	d.forget(s)
-	return nil
+		return nil
+	})
 }
 
 // List implements [blobd.Inventory].

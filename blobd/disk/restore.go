@@ -21,6 +21,7 @@ type restoration struct {
 	temp     string
 	file     vfs.File // nil once it was closed
 	unsynced int64
+	broken   error // a write or sync failed: there is nothing to commit
 	over     bool
 }
 
@@ -55,10 +56,17 @@ func (d *Disk) Restore(ctx context.Context, spec blobd.ShardSpec, end int64) (bl
 	return r, nil
 }
 
-// Write implements [blobd.Restoration].
+// Write implements [blobd.Restoration]. After an error of the file nothing is
+// written any more: a sync that is tried again would succeed without the bytes.
 func (r *restoration) Write(ctx context.Context, offset int64, data [][]byte) error {
 	if err := r.disk.ready(ctx); err != nil {
 		return err
+	}
+	if r.file == nil {
+		return fmt.Errorf("%w: restoration of %s is over", blobd.ErrClosed, r.spec.ID)
+	}
+	if r.broken != nil {
+		return r.broken
 	}
 	var length int64
 	for _, p := range data {
@@ -67,6 +75,11 @@ func (r *restoration) Write(ctx context.Context, offset int64, data [][]byte) er
 	if offset < 0 || offset%blobd.Align != 0 || offset > r.spec.Capacity || length > r.spec.Capacity-offset {
 		return fmt.Errorf("%w: frame of %d bytes at %d of %s", blobd.ErrBadOffset, length, offset, r.spec.ID)
 	}
+	r.broken = r.write(offset, data, length)
+	return r.broken
+}
+
+func (r *restoration) write(offset int64, data [][]byte, length int64) error {
 	if err := r.disk.take(length); err != nil {
 		return err
 	}
@@ -86,6 +99,12 @@ func (r *restoration) Write(ctx context.Context, offset int64, data [][]byte) er
 // Commit implements [blobd.Restoration].
 func (r *restoration) Commit(ctx context.Context) error {
 	err := r.disk.ready(ctx)
+	if err == nil && r.file == nil {
+		err = fmt.Errorf("%w: restoration of %s is over", blobd.ErrClosed, r.spec.ID)
+	}
+	if err == nil {
+		err = r.broken
+	}
 	if err == nil {
 		err = r.finish()
 	}
@@ -124,13 +143,11 @@ func (r *restoration) Abort() error {
 
 // install gives a finished file its name.
 func (d *Disk) install(r *restoration) error {
-	s, err := d.acquire(r.spec.ID)
-	if err != nil {
-		return err
-	}
-	defer d.release(s)
-	s.life.Lock()
-	defer s.life.Unlock()
+	return d.alone(r.spec.ID, func(s *shard) error { return d.replace(s, r) })
+}
+
+// replace makes the name of a shard lead to a finished file. The caller holds life.
+func (d *Disk) replace(s *shard, r *restoration) error {
 	epoch, err := s.epochThere()
 	if err == nil && epoch > r.spec.Epoch {
 		err = fmt.Errorf("%w: %s is at %d, not %d", blobd.ErrStaleEpoch, s.id, epoch, r.spec.Epoch)
@@ -153,7 +170,30 @@ func (d *Disk) install(r *restoration) error {
 	if err := vfs.SyncDir(d.fs, parent); err != nil {
 		return d.writeError(err)
 	}
-	return nil
+	return d.checkDir() // or it is durable where nobody finds it
+}
+
+// alone runs change while nobody else changes what the name of a shard leads to.
+// The caller of change holds life.
+func (d *Disk) alone(id blobd.ShardID, change func(*shard) error) error {
+	for {
+		s, err := d.acquire(id)
+		if err != nil {
+			return err
+		}
+		s.life.Lock()
+		if !s.deleted.Load() {
+			err = change(s)
+			s.life.Unlock()
+			d.release(s)
+			return err
+		}
+		// By whoever had it until now: the name may lead to another file, which
+		// has an entry of its own and a higher epoch.
+		s.life.Unlock()
+		d.forget(s)
+		d.release(s)
+	}
 }
 
 // retire lets go of the file that a name leads to before the name leads to
@@ -172,9 +212,6 @@ func (d *Disk) retire(s *shard) {
 // or where it cannot be read. The caller holds life.
 func (s *shard) epochThere() (blobd.Epoch, error) {
 	if s.loaded.Load() {
-		if s.deleted.Load() {
-			return 0, nil
-		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return max(s.floor, s.super.Epoch), nil
@@ -249,23 +286,18 @@ func (d *Disk) takeAway(ctx context.Context, id blobd.ShardID, change func(*shar
 	if err := d.ready(ctx); err != nil {
 		return err
 	}
-	s, err := d.acquire(id)
-	if err != nil {
-		return err
-	}
-	defer d.release(s)
-	s.life.Lock()
-	defer s.life.Unlock()
-	if err := d.checkDir(); err != nil {
-		return err
-	}
-	if _, err := d.fs.Stat(s.name); errors.Is(err, fs.ErrNotExist) {
+	return d.alone(id, func(s *shard) error {
+		if err := d.checkDir(); err != nil {
+			return err
+		}
+		if _, err := d.fs.Stat(s.name); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err := change(s); err != nil {
+			return fmt.Errorf("take shard %s away: %w", id, err)
+		}
 		return nil
-	}
-	if err := change(s); err != nil {
-		return fmt.Errorf("take shard %s away: %w", id, err)
-	}
-	return nil
+	})
 }
 
 func (d *Disk) writeErrorOrNil(err error) error {

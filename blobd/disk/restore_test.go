@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -124,5 +125,61 @@ func TestUnreadableShardsAreReplaced(t *testing.T) {
 				t.Errorf("replaced: %+v, %v", st, err)
 			}
 		})
+	}
+}
+
+// Of a shard that is taken away and written anew while somebody waits to discard
+// the old one, the new one stays.
+func TestDiscardThatWaitedKeepsWhatCameSince(t *testing.T) {
+	fsys := vfs.NewMem()
+	if err := Format(fsys, "/d", NewIdentity(ClusterID{1}, time.Unix(1700000000, 0))); err != nil {
+		t.Fatal(err)
+	}
+	d, err := Open(fsys, "/d", Options{Preallocate: 64 << 10, Reserve: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := blobdtest.Shard(1, 0)
+	spec := blobd.ShardSpec{ID: id, Epoch: 1, Secret: blobdtest.Secret, Capacity: 1 << 20}
+	if err := d.Create(t.Context(), spec); err != nil {
+		t.Fatal(err)
+	}
+	old, err := d.open(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old.life.Lock() // somebody is about to discard it
+	waited := make(chan error, 1)
+	go func() { waited <- d.Discard(t.Context(), id, 5) }()
+	for waiting := false; !waiting; runtime.Gosched() {
+		d.mu.Lock()
+		waiting = old.refs == 2
+		d.mu.Unlock()
+	}
+	d.retire(old)
+	if err := fsys.Remove(old.name); err != nil {
+		t.Fatal(err)
+	}
+	spec.Epoch = 9
+	r, err := d.Restore(t.Context(), spec, 8192)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Write(t.Context(), 0, blobdtest.Frame(id, 9, 0, []byte("new")).Data); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	old.life.Unlock()
+	if err := <-waited; !errors.Is(err, blobd.ErrStaleEpoch) {
+		t.Errorf("discard of what is older: %v", err)
+	}
+	d.release(old)
+	if got, err := blobdtest.ReadFrame(t.Context(), d, id, 0); err != nil || !bytes.Equal(got, []byte("new")) {
+		t.Errorf("read %q, %v", got, err)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
 	}
 }
