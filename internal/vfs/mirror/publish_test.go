@@ -46,9 +46,9 @@ func TestNothingIsAcknowledgedBeforeTheRecord(t *testing.T) {
 		}()
 		synctest.Wait()
 		select {
-		case <-synced:
+		case err := <-synced:
 			t.Error("acknowledged by one member, and the record names two")
-			synced <- nil
+			synced <- err
 		default:
 		}
 		close(release)

@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-// ErrNoSpare: no other directory can take the place of one that is to retire.
+// ErrNoSpare says that no other directory can take the place of one that is to retire.
 var ErrNoSpare = errors.New("mirror: no other directory can take the metadata's files")
 
 // Retire makes the set do without a directory: another one takes its place as
