@@ -27,6 +27,7 @@ import (
 	"github.com/undercroft/undercroft/internal/vfs"
 	"github.com/undercroft/undercroft/internal/vfs/mirror"
 	"github.com/undercroft/undercroft/metadata"
+	"github.com/undercroft/undercroft/metadata/kv"
 	"github.com/undercroft/undercroft/metadata/kv/pebble"
 	"github.com/undercroft/undercroft/objects"
 	"github.com/undercroft/undercroft/partition"
@@ -49,10 +50,12 @@ type Options struct {
 	// AcceptLoss starts with the newest metadata that is here although newer
 	// metadata may be on directories that are missing.
 	AcceptLoss bool
-	Disk       disk.Options    // Expect, Cluster, Now and Logger are set here
-	Engine     pebble.Options  // FS and Logger are set here, and Now where it is nil
-	Steward    steward.Options // Now and Logger are set here; a negative Interval leaves it at rest
-	Logger     *slog.Logger
+	Disk       disk.Options   // Expect, Cluster, Now and Logger are set here
+	Engine     pebble.Options // FS and Logger are set here, and Now where it is nil
+	// Wrap, where set, stands between the metadata and the engine: tests make commits fail.
+	Wrap    func(kv.Engine) kv.Engine
+	Steward steward.Options // Now and Logger are set here; a negative Interval leaves it at rest
+	Logger  *slog.Logger
 }
 
 // System is an open store.
@@ -139,7 +142,11 @@ func (s *System) openMetadata(dirs *directories) (err error) {
 	case err != nil:
 		return fmt.Errorf("open the metadata in %s: %w", strings.Join(homes, ", "), err)
 	}
-	s.DB, err = metadata.Open(s.engine, metadata.Options{Now: s.opts.Now})
+	var engine kv.Engine = s.engine
+	if s.opts.Wrap != nil {
+		engine = s.opts.Wrap(engine)
+	}
+	s.DB, err = metadata.Open(engine, metadata.Options{Now: s.opts.Now})
 	if err != nil {
 		return err
 	}
