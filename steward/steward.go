@@ -46,8 +46,9 @@ type Options struct {
 	// not at all. Shards of disks that were removed or replaced, and files that
 	// are missing or damaged on disks that serve, do not wait.
 	RepairDelay time.Duration
-	// RepairBandwidth bounds the bytes of shards rebuilt in a second; 0 is no
-	// bound. About k times as much is read.
+	// RepairBandwidth bounds the bytes of shards rebuilt in a second, and those
+	// of shards moved off disks that are to be drained; 0 is no
+	// bound. For what is rebuilt about k times as much is read.
 	RepairBandwidth int64
 	Now             func() time.Time // nil: the clock of the metadata
 	Logger          *slog.Logger
@@ -96,6 +97,9 @@ type Counters struct {
 	RepairedBytes  int64 // of them
 	Revived        int64 // lost shards that were found whole where they were
 	RepairFailures int64
+	Moved          int64 // shards taken off disks that are to be drained
+	MovedBytes     int64 // of them
+	MoveFailures   int64
 	Superseded     int64 // shards removed that were rebuilt elsewhere
 	Unknown        int64 // shards set aside that metadata do not know
 }
@@ -106,6 +110,7 @@ type counters struct {
 	retired, sealed, dropped, sweeps, punched       atomic.Int64
 	damaged, repaired, repairedBytes, revived       atomic.Int64
 	repairFailures, superseded, unknown             atomic.Int64
+	moved, movedBytes, moveFailures                 atomic.Int64
 }
 
 // Steward runs the jobs. It is safe for concurrent use.
@@ -130,7 +135,7 @@ func New(db *metadata.DB, store *partition.Store, o Options) *Steward {
 	for _, job := range []Job{
 		&collect{base: base, batch: collectBatch}, &intents{base: base}, &tokens{base: base},
 		&seal{base: base}, &reclaim{base: base, swept: map[metadata.PartitionID]swept{}},
-		newRepair(base, s.health.Store),
+		newRepair(base, s.health.Store), newDrain(base),
 	} {
 		s.loops = append(s.loops, newLoop(s, job))
 	}
@@ -214,5 +219,6 @@ func (s *Steward) Counters() Counters {
 		Sweeps: c.sweeps.Load(), Punched: c.punched.Load(),
 		Damaged: c.damaged.Load(), Repaired: c.repaired.Load(), RepairedBytes: c.repairedBytes.Load(), Revived: c.revived.Load(),
 		RepairFailures: c.repairFailures.Load(), Superseded: c.superseded.Load(), Unknown: c.unknown.Load(),
+		Moved: c.moved.Load(), MovedBytes: c.movedBytes.Load(), MoveFailures: c.moveFailures.Load(),
 	}
 }
