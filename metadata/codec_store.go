@@ -23,9 +23,10 @@ const (
 
 // Fields of a Disk (rows d).
 const (
-	diskState = 1
-	diskPath  = 2
-	diskAdded = 3
+	diskState  = 1
+	diskPath   = 2
+	diskAdded  = 3
+	diskParity = 4 // one byte
 )
 
 // Fields of an Intent (rows W).
@@ -117,6 +118,9 @@ func encodeDisk(x *Disk) []byte {
 	e.uint(diskState, uint64(x.State))
 	e.text(diskPath, x.Path)
 	e.time(diskAdded, x.Added)
+	if x.Parity > 0 {
+		e.bytesOrSkip(diskParity, []byte{x.Parity})
+	}
 	return e.b
 }
 
@@ -132,6 +136,13 @@ func decodeDisk(v []byte) (*Disk, error) {
 			x.Path = d.text()
 		case diskAdded:
 			x.Added = d.time()
+		case diskParity:
+			b := d.bytes()
+			if len(b) != 1 {
+				d.fail("parity is not one byte")
+				continue
+			}
+			x.Parity = b[0]
 		default:
 			d.unknown()
 		}

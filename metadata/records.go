@@ -258,6 +258,9 @@ type Disk struct {
 	State DiskState
 	Path  string // where it was last seen; for people
 	Added time.Time
+	// Parity is set of a removed disk: that of new partitions when it was
+	// removed, which the removal does not lower.
+	Parity uint8
 }
 
 // DiskState is what the administrator wants of a disk.
