@@ -118,10 +118,11 @@ func (t *Tx) DeleteObject(id BucketID, old *Object) error {
 }
 
 // Demote moves the current live version to the noncurrent ones; its data stays
-// as it is. The caller sets the row N where the version is the null version.
+// as it is, but extents that it carries itself move to rows E. The caller sets
+// the row N where the version is the null version.
 func (t *Tx) Demote(id BucketID, o *Object) error {
 	t.kv.Delete(t.keys.object(id, o.Key))
-	t.set(t.keys.version(id, o.Key, o.Ord), encodeObject(o))
+	t.set(t.keys.version(id, o.Key, o.Ord), encodeObject(t.asNoncurrent(o)))
 	t.add(t.keys.bucketCounter(id, countObjects), -1)
 	return t.err
 }
@@ -147,7 +148,7 @@ func (t *Tx) PutVersion(id BucketID, o *Object) error {
 		t.invalid("version %q", o.Key)
 		return t.err
 	}
-	t.set(t.keys.version(id, o.Key, o.Ord), encodeObject(o))
+	t.set(t.keys.version(id, o.Key, o.Ord), encodeObject(t.asNoncurrent(o)))
 	t.add(t.keys.bucketCounter(id, countBytes), o.Size)
 	return t.err
 }
