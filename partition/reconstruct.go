@@ -114,6 +114,11 @@ func (v *view) header(ctx context.Context, shard int, stripe int64) (blobd.Frame
 	if err := v.readShard(ctx, shard, raw, stripe); err != nil {
 		return blobd.FrameHeader{}, err
 	}
+	return v.parseHeader(raw, shard, stripe)
+}
+
+// parseHeader checks the frame header that was read at a stripe's offset of a shard.
+func (v *view) parseHeader(raw []byte, shard int, stripe int64) (blobd.FrameHeader, error) {
 	h, err := blobd.ParseFrameHeader(raw, v.secret, v.shard(shard), stripe)
 	if err != nil {
 		return h, err
