@@ -31,8 +31,14 @@ func (s *Store) attend(d *disk, call func() error) error {
 	}
 }
 
-// hangs reports whether the disk was set aside for not answering.
+// hangs reports whether the disk was set aside for not answering, or has not
+// answered reads for long.
 func (d *disk) hangs(now time.Time) bool {
+	return d.asideAsSlow(now) || d.reads.hangs(now)
+}
+
+// asideAsSlow reports whether writers have set the disk aside for not answering.
+func (d *disk) asideAsSlow(now time.Time) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return now.Before(d.until) && errors.Is(d.cause, errSlow)

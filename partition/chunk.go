@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"sync/atomic"
 
 	"github.com/undercroft/undercroft/blobd"
 )
@@ -15,6 +15,7 @@ type chunk struct {
 	stripe   int64
 	height   uint32
 	column   int
+	columns  int   // that the extent says there are; there may be more
 	from, to int64 // of the column's payload
 
 	cost int64 // of the read budget
@@ -65,11 +66,36 @@ func (c *chunk) take() []byte {
 	return c.raw[first:end]
 }
 
-// readBudget bounds the memory of chunks.
-type readBudget struct{ *budget }
+// run is the chunk's range, to rebuild it.
+func (c *chunk) run() run {
+	return run{c.view, c.stripe, c.height, c.column, c.columns, c.from, c.to}
+}
+
+func (c *chunk) summer() blobd.Summer {
+	return blobd.NewSummer(c.view.secret, c.view.shard(shardOf(c.column, c.stripe, c.view.k)), c.stripe)
+}
+
+// readBudget bounds what all readers do together: the memory of chunks, and of
+// what they are rebuilt from, and how many reads are hedged.
+type readBudget struct {
+	*budget
+
+	rebuilding *budget
+	layouts    layouts
+	hedges     hedges
+	stats      readCounters
+}
+
+// readCounters count since the start.
+type readCounters struct {
+	hedged, hedgesWon, hedgesRefused, givenUp atomic.Int64
+}
 
 func newReadBudget() *readBudget {
-	return &readBudget{newBudget(readMemory, maxReadQueue, maxReadWait)}
+	return &readBudget{
+		budget:     newBudget(readMemory, maxReadQueue, maxReadWait),
+		rebuilding: newBudget(rebuildMemory, maxReadQueue, maxReadWait),
+	}
 }
 
 func (c *chunk) price() int64 {
@@ -108,16 +134,12 @@ func (b *readBudget) tryAhead(c *chunk) bool {
 
 // fetch reads and verifies a chunk, rebuilding what must be.
 func (s *Store) fetch(ctx context.Context, c *chunk) error {
-	c.next = c.from
-	_, n := c.span()
-	c.slab = s.slabs.get(n)
-	c.raw = c.slab.b[:n]
 	s.stats.reads.Add(1)
-	err := s.read(ctx, c)
+	err := s.attempt(ctx, c)
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	if err = s.recover(ctx, c, err); !errors.Is(err, ErrUnreadable) {
+	if !errors.Is(err, ErrUnreadable) && !errors.Is(err, errSlow) {
 		return err
 	}
 	// Perhaps repair has moved a shard since the view was read.
@@ -126,65 +148,45 @@ func (s *Store) fetch(ctx context.Context, c *chunk) error {
 		return e
 	}
 	if newer != nil && newer.scheme == c.view.scheme {
-		c.view = newer
-		if e = s.read(ctx, c); e == nil {
-			return nil
+		if !c.view.foreground {
+			newer = newer.inBackground()
 		}
-		err = s.recover(ctx, c, e)
+		c.view = newer
+		err = s.attempt(ctx, c)
 	}
-	if errors.Is(err, ErrUnreadable) {
+	switch {
+	case errors.Is(err, ErrUnreadable):
 		s.stats.unreadable.Add(1)
+	case errors.Is(err, errSlow):
+		return fmt.Errorf("%w: %w", ErrOverloaded, err)
 	}
 	return err
 }
 
-// read fills the chunk from its own shard. When it fails, c.raw holds whatever
-// was read, or zeros.
-func (s *Store) read(ctx context.Context, c *chunk) error {
+// attempt reads a chunk from its own shard, or rebuilds it.
+func (s *Store) attempt(ctx context.Context, c *chunk) error {
+	c.next = c.from
+	s.slabs.put(c.slab) // of an earlier attempt
+	c.slab = nil
 	shard := shardOf(c.column, c.stripe, c.view.k)
-	offset, _ := c.span()
-	if err := c.view.readShard(ctx, shard, c.raw, offset); err != nil {
-		clear(c.raw)
-		return err
+	d := c.view.disks[shard]
+	if d == nil {
+		return s.recover(ctx, c, errMissing)
 	}
-	summer := blobd.NewSummer(c.view.secret, c.view.shard(shard), c.stripe)
-	return blobd.VerifyBlocks(summer, blobd.BlockOf(c.from), c.height, c.raw, discard)
+	offset, n := c.span()
+	c.slab = s.slabs.get(n)
+	c.raw = c.slab.b[:n]
+	if got := d.cached(c.view.shard(shard), c.raw, offset); got < n {
+		return s.await(ctx, c, shard, got)
+	}
+	if err := c.verify(); err != nil {
+		return s.recover(ctx, c, err)
+	}
+	return nil
+}
+
+func (c *chunk) verify() error {
+	return blobd.VerifyBlocks(c.summer(), blobd.BlockOf(c.from), c.height, c.raw, discard)
 }
 
 func discard([]byte) error { return nil }
-
-var errMissing = errors.New("partition: shard is not attached")
-
-// readShard fills p from a shard.
-func (v *view) readShard(ctx context.Context, shard int, p []byte, offset int64) error {
-	d := v.disks[shard]
-	if d == nil {
-		return errMissing
-	}
-	if v.passOver(d) {
-		return fmt.Errorf("read of %s: %w", v.shard(shard), errSlow)
-	}
-	n, err := d.ReadAt(ctx, v.shard(shard), p, offset)
-	if n == len(p) && (err == nil || errors.Is(err, io.EOF)) {
-		return nil
-	}
-	if err == nil {
-		err = io.ErrUnexpectedEOF
-	}
-	return fmt.Errorf("read %d bytes at %d of %s: %w", len(p), offset, v.shard(shard), err)
-}
-
-// passOver reports whether a shard's disk is better not asked: it hangs, and so
-// few do that every stripe can be read without them.
-func (v *view) passOver(d *disk) bool {
-	if v.m == 0 || !d.hangs(v.now()) {
-		return false
-	}
-	hanging := 0
-	for _, other := range v.disks {
-		if other == nil || other.hangs(v.now()) {
-			hanging++
-		}
-	}
-	return hanging <= v.m
-}

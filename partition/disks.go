@@ -32,6 +32,8 @@ type disk struct {
 	blobd.Disk
 	id metadata.DiskID
 
+	reads diskReads
+
 	mu       sync.Mutex // guards what follows
 	until    time.Time  // no new partitions before
 	failures int
@@ -44,6 +46,9 @@ type disk struct {
 func (d *disk) usable(now time.Time) error {
 	if err := d.Failed(); err != nil {
 		return err
+	}
+	if d.reads.hangs(now) {
+		return errSlow
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

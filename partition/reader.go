@@ -24,9 +24,11 @@ const (
 	// left the processor's cache when their turn comes.
 	readAhead = 1
 	// readMemory bounds the chunks of all readers.
-	readMemory   = 96 << 20
-	maxReadQueue = 4096
-	maxReadWait  = 5 * time.Second
+	readMemory = 96 << 20
+	// rebuildMemory bounds what chunks are rebuilt from.
+	rebuildMemory = 64 << 20
+	maxReadQueue  = 4096
+	maxReadWait   = 5 * time.Second
 )
 
 // Reader yields the bytes of a sequence of segments, verified. It is used by
@@ -228,6 +230,7 @@ func (r *Reader) plan() *chunk {
 	e := &r.segment.Extent
 	at, height := int64(e.Start)+r.segment.Offset, int64(e.Height)
 	c := &chunk{view: r.view, stripe: e.Stripe, height: e.Height, column: int(at / height), from: at % height}
+	c.columns = int((int64(e.Start)+int64(e.Length)-1)/height) + 1
 	c.to = min(c.from+r.segment.Length, height, c.limit(chunkBlocks))
 	r.planned = c
 	return c

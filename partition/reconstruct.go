@@ -8,19 +8,69 @@ import (
 	"github.com/undercroft/undercroft/blobd"
 )
 
-// maxRecoveries chunks are being rebuilt at a time: what bounds their memory.
-const maxRecoveries = 8
-
 // recover makes good the blocks of a chunk that cause says are missing or
-// corrupt.
+// corrupt. c.raw holds what was read of them, if anything was.
 func (s *Store) recover(ctx context.Context, c *chunk, cause error) error {
-	select {
-	case s.recoveries <- struct{}{}:
-		defer func() { <-s.recoveries }()
-	case <-ctx.Done():
-		return ctx.Err()
+	if c.view.m == 0 && errors.Is(cause, errSlow) {
+		return cause
 	}
 	s.damaged(c.view, shardOf(c.column, c.stripe, c.view.k), c.stripe, cause)
+	limited, cancel := limit(ctx, readTimeout)
+	defer cancel()
+	r := c.bad()
+	m, err := s.rebuildRun(limited, r)
+	if err == nil {
+		s.replace(c, r, m)
+		return nil
+	}
+	if errors.Is(err, blobd.ErrCorrupt) {
+		// Perhaps each block is good in enough columns.
+		err = timedOut(limited, s.recoverBlocks(limited, c))
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+// bad is the part of the chunk from its first to its last block that does not
+// verify: all of it where nothing was read.
+func (c *chunk) bad() run {
+	r := c.run()
+	if c.slab == nil {
+		return r
+	}
+	summer := c.summer()
+	first, last := blobd.BlockOf(c.from), blobd.BlockOf(c.to-1)
+	wrong := func(n uint32) bool { return blobd.VerifyBlocks(summer, n, c.height, c.block(n), discard) != nil }
+	for first < last && !wrong(first) {
+		first++
+	}
+	for last > first && !wrong(last) {
+		last--
+	}
+	r.from = max(r.from, int64(first)*blobd.BlockPayload)
+	r.to = min(r.to, int64(last+1)*blobd.BlockPayload)
+	return r
+}
+
+// replace puts the rebuilt blocks of a run into the chunk.
+func (s *Store) replace(c *chunk, r run, m *slab) {
+	first := blobd.BlockOf(r.from)
+	s.stats.reconstructed.Add(int64(blobd.BlockOf(r.to-1)-first) + 1)
+	_, n := c.span()
+	if r.from == c.from && r.to == c.to {
+		s.slabs.put(c.slab)
+		c.slab, c.raw = m, m.b[:n]
+		return
+	}
+	_, length := blobd.BlockSpan(r.stripe, r.height, r.from, r.to)
+	copy(c.raw[int(first-blobd.BlockOf(c.from))*blobd.BlockSize:], m.b[:length])
+	s.slabs.put(m)
+}
+
+// recoverBlocks takes each block from where it is good.
+func (s *Store) recoverBlocks(ctx context.Context, c *chunk) error {
 	f, err := s.survivors(ctx, c.view, c.stripe)
 	if err == nil && (f.height != c.height || c.column >= f.columns) {
 		err = fmt.Errorf("%w: the stripe at %d of %s has %d columns of %d bytes, the extent needs column %d of %d",
@@ -29,8 +79,13 @@ func (s *Store) recover(ctx context.Context, c *chunk, cause error) error {
 	if err != nil {
 		return err
 	}
-	shard := shardOf(c.column, c.stripe, c.view.k)
-	summer := blobd.NewSummer(c.view.secret, c.view.shard(shard), c.stripe)
+	if c.slab == nil {
+		_, n := c.span()
+		c.slab = s.slabs.get(n)
+		c.raw = c.slab.b[:n]
+		clear(c.raw)
+	}
+	summer := c.summer()
 	for n := blobd.BlockOf(c.from); n <= blobd.BlockOf(c.to-1); n++ {
 		block := c.block(n)
 		if blobd.VerifyBlocks(summer, n, c.height, block, discard) == nil {
@@ -44,8 +99,12 @@ func (s *Store) recover(ctx context.Context, c *chunk, cause error) error {
 	return nil
 }
 
-// damaged counts and reports a frame that could not be used.
+// damaged counts and reports a frame that could not be used. That a disk takes
+// long says nothing of its frames.
 func (s *Store) damaged(v *view, shard int, stripe int64, err error) {
+	if errors.Is(err, errSlow) {
+		return
+	}
 	if errors.Is(err, blobd.ErrCorrupt) {
 		s.stats.corrupt.Add(1)
 	} else {

@@ -38,6 +38,10 @@ type Counters struct {
 	Corrupt       int64 // frames found corrupt by reads
 	Missing       int64 // frames found missing by reads
 	Unreadable    int64 // chunks that could not be read
+	Hedged        int64 // chunks that were rebuilt because their shard took long
+	HedgesWon     int64 // of them, those whose shard took longer than that
+	HedgesRefused int64 // chunks that were not hedged because too many were
+	ReadsGivenUp  int64 // reads of a disk that nobody waited for any more
 
 	Repaired      int64 // shards written anew
 	RepairedBytes int64 // of their frames
@@ -112,7 +116,7 @@ func (p *openPartition) status() WriteStatus {
 }
 
 func (s *Store) counters() Counters {
-	c := &s.stats
+	c, r := &s.stats, &s.reads.stats
 	return Counters{
 		Blobs: c.blobs.Load(), Bytes: c.bytes.Load(), Stripes: c.stripes.Load(), Batches: c.batches.Load(),
 		Retries: c.retries.Load(), FailedAppends: c.failedAppends.Load(),
@@ -120,6 +124,7 @@ func (s *Store) counters() Counters {
 		PartitionsCreated: c.created.Load(), PartitionsReopened: c.reopened.Load(), PartitionsSealed: c.sealed.Load(), PartitionsDropped: c.dropped.Load(),
 		Reads: c.reads.Load(), Reconstructed: c.reconstructed.Load(), Corrupt: c.corrupt.Load(),
 		Missing: c.missing.Load(), Unreadable: c.unreadable.Load(),
+		Hedged: r.hedged.Load(), HedgesWon: r.hedgesWon.Load(), HedgesRefused: r.hedgesRefused.Load(), ReadsGivenUp: r.givenUp.Load(),
 		Repaired: c.repaired.Load(), RepairedBytes: c.repairedBytes.Load(), Revived: c.revived.Load(),
 		Moved: c.moved.Load(), MovedBytes: c.movedBytes.Load(),
 	}

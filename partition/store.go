@@ -124,14 +124,13 @@ type Store struct {
 	views   *viewCache
 	reads   *readBudget
 
-	batches    *batcher
-	batch      *lane // partitions of batches
-	large      *lane // partitions of large pieces
-	encode     chan struct{}
-	flying     chan struct{} // large stripes between encoding and durability
-	recoveries chan struct{} // chunks being rebuilt
-	damages    damages
-	claims     claims
+	batches *batcher
+	batch   *lane // partitions of batches
+	large   *lane // partitions of large pieces
+	encode  chan struct{}
+	flying  chan struct{} // large stripes between encoding and durability
+	damages damages
+	claims  claims
 
 	// ctx ends when the Store is closed and its writers are done.
 	ctx    context.Context //nolint:containedctx // the life of background work, which belongs to no request

@@ -23,6 +23,17 @@ type view struct {
 	disks  []*disk // of the shards; nil for one that is missing
 	short  []uint8 // shards that the row says are lost or damaged
 	now    func() time.Time
+	store  *Store
+	// foreground says that somebody waits for what is read: such reads are hedged,
+	// and show what is usual for a disk.
+	foreground bool
+}
+
+// inBackground is the view for reads that nobody waits for.
+func (v *view) inBackground() *view {
+	w := *v
+	w.foreground = false
+	return &w
 }
 
 func (v *view) shard(i int) blobd.ShardID { return shardID(v.id, i) }
@@ -66,6 +77,7 @@ func (c *viewCache) load(ctx context.Context, id metadata.PartitionID) (*view, e
 		return nil, fmt.Errorf("%w: %s", ErrGone, pid(id))
 	}
 	v := c.store.readView(row)
+	v.foreground = true
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.views) >= maxViews {
