@@ -2,6 +2,7 @@ package steward
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -17,17 +18,22 @@ const (
 	maxBackoff = 5 * time.Minute
 )
 
-// loop runs one job at its pace.
+// loop runs one job at its pace, while this process has its lease and nobody
+// has paused it.
 type loop struct {
 	steward *Steward
 	wake    chan struct{} // another job made work
+	nudge   chan struct{} // the row j changed
+	desk    desk
 
 	mu  sync.Mutex // held during a step
 	job Job
 }
 
 func newLoop(s *Steward, job Job) *loop {
-	return &loop{steward: s, job: job, wake: make(chan struct{}, 1)}
+	l := &loop{steward: s, job: job, wake: make(chan struct{}, 1), nudge: make(chan struct{}, 1)}
+	l.desk.stop = make(chan struct{})
+	return l
 }
 
 // Name implements [Job].
@@ -38,10 +44,13 @@ func (l *loop) Step(ctx context.Context) (Progress, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p, err := l.job.Step(ctx)
-	l.steward.stats.steps.Add(1)
+	var failures int64
 	if err != nil && ctx.Err() == nil {
-		l.steward.stats.errors.Add(1)
+		failures = 1
 	}
+	l.steward.stats.steps.Add(1)
+	l.steward.stats.errors.Add(failures)
+	l.desk.count(p, failures)
 	return p, err
 }
 
@@ -49,51 +58,102 @@ func (l *loop) Step(ctx context.Context) (Progress, error) {
 func (l *loop) run(ctx context.Context) {
 	timer := time.NewTimer(jitter(l.steward.opts.Interval))
 	defer timer.Stop()
-	wake, worked := l.wake, false
+	wake, worked, due := l.wake, false, false
 	for failures := 0; ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
+			due = true
 		case <-wake:
+			due = true
+		case <-l.nudge:
+			due = due || l.desk.asked()
 		}
-		p, err := l.Step(ctx)
+		if !due {
+			continue
+		}
+		p, err := l.turn(ctx)
 		if ctx.Err() != nil {
 			return
 		}
+		if errors.Is(err, errNotNow) {
+			continue // it stays due: what allows it nudges
+		}
+		due = false
 		if worked = worked || p.Done > 0; worked && !p.More {
 			l.steward.wakeOthers(l)
 			worked = false
 		}
 		wake = l.wake
+		rest := jitter(l.steward.opts.Interval)
 		switch {
 		case err != nil:
-			rest := min(minBackoff<<min(failures, 10), maxBackoff)
+			rest = jitter(min(minBackoff<<min(failures, 10), maxBackoff))
 			failures++
 			wake = nil // work that others make does not cut it short
-			timer.Reset(jitter(rest))
 			l.steward.opts.Logger.WarnContext(ctx, "background job failed and rests",
 				slog.String("job", l.Name()), slog.Duration("rest", rest), slog.Any("error", err))
 		case p.More:
-			failures = 0
-			timer.Reset(breath)
+			failures, rest = 0, breath
 		default:
 			failures = 0
-			timer.Reset(jitter(l.steward.opts.Interval))
 		}
+		timer.Reset(rest)
+		l.desk.rests(rest)
+		l.keep(ctx)
 	}
+}
+
+// turn makes one step if the job may run. One that was cut short because it
+// may not any more is errNotNow.
+func (l *loop) turn(ctx context.Context) (Progress, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	begun, ok := l.desk.begin(cancel)
+	if !ok {
+		return Progress{}, errNotNow
+	}
+	if r, ok := l.job.(Runner); ok && begun.asked {
+		l.mu.Lock()
+		r.RunNow()
+		l.mu.Unlock()
+	}
+	p, err := l.Step(withShare(ctx, &share{
+		stop: begun.stop, cancel: cancel, percent: l.steward.opts.Share, activity: l.steward.opts.Activity,
+	}))
+	interrupted := err != nil && errors.Is(context.Cause(ctx), errNotNow)
+	l.desk.end(outcome{
+		p: p, err: err, interrupted: interrupted, at: l.steward.opts.Now(), work: l.work(),
+	})
+	if interrupted {
+		err = errNotNow
+	}
+	return p, err
+}
+
+// work is how far the job is.
+func (l *loop) work() Work {
+	if m, ok := l.job.(Meter); ok {
+		return m.Work()
+	}
+	return Work{}
 }
 
 // wakeOthers lets the other jobs look at what one left for them.
 func (s *Steward) wakeOthers(l *loop) {
 	for _, other := range s.loops {
-		if other == l {
-			continue
+		if other != l {
+			poke(other.wake)
 		}
-		select {
-		case other.wake <- struct{}{}:
-		default:
-		}
+	}
+}
+
+// poke leaves a token where nobody has left one.
+func poke(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
 	}
 }
 

@@ -1,36 +1,64 @@
 package steward
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/undercroft/undercroft/metadata"
 )
 
 // script is a job that does what a test says and notes when.
 type script struct {
+	name  string // empty: script
 	do    func(n int) (Progress, error)
-	at    []time.Duration
 	begun time.Time
+	mu    sync.Mutex // guards at while the job runs
+	at    []time.Duration
 }
 
-func (*script) Name() string { return "script" }
+func (s *script) Name() string { return cmp.Or(s.name, "script") }
 
 func (s *script) Step(context.Context) (Progress, error) {
+	s.mu.Lock()
 	s.at = append(s.at, time.Since(s.begun))
-	return s.do(len(s.at))
+	n := len(s.at)
+	s.mu.Unlock()
+	return s.do(n)
+}
+
+// steps is how often it has stepped.
+func (s *script) steps() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.at)
+}
+
+// stewardOf is a Steward that is alone, with jobs of a test over metadata in memory.
+func stewardOf(t *testing.T, o Options, jobs ...Job) *Steward {
+	t.Helper()
+	o.Sole = true
+	return stewardOn(newFixture(t).db, o, jobs...)
+}
+
+func stewardOn(db *metadata.DB, o Options, jobs ...Job) *Steward {
+	s := newSteward(db, o)
+	for _, job := range jobs {
+		s.add(job)
+	}
+	return s
 }
 
 // play runs a job for a time and returns when it stepped.
 func play(t *testing.T, o Options, d time.Duration, do func(n int) (Progress, error)) (at []time.Duration, c Counters) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		o.Logger = slog.New(slog.DiscardHandler)
 		job := &script{do: do, begun: time.Now()}
-		s := &Steward{opts: o}
-		s.loops = []*loop{newLoop(s, job)}
+		s := stewardOf(t, o, job)
 		s.Start(t.Context())
 		s.Start(t.Context()) // changes nothing
 		<-time.After(d)
@@ -79,10 +107,9 @@ func TestFailingJobsBackOff(t *testing.T) {
 
 func TestJobsWakeEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &Steward{opts: Options{Interval: time.Hour, Logger: slog.New(slog.DiscardHandler)}}
 		maker := &script{begun: time.Now(), do: func(n int) (Progress, error) { return Progress{Done: 1, More: n < 5}, nil }}
-		other := &script{begun: time.Now(), do: func(int) (Progress, error) { return Progress{}, nil }}
-		s.loops = []*loop{newLoop(s, maker), newLoop(s, other)}
+		other := &script{begun: time.Now(), name: "other", do: func(int) (Progress, error) { return Progress{}, nil }}
+		s := stewardOf(t, Options{Interval: time.Hour}, maker, other)
 		s.Start(t.Context())
 		<-time.After(80 * time.Minute) // both have had their turn, not a second one by the clock
 		s.Close()
@@ -99,9 +126,8 @@ func TestJobsWakeEachOther(t *testing.T) {
 
 func TestCloseEndsAStep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &Steward{opts: Options{Interval: time.Second, Logger: slog.New(slog.DiscardHandler)}}
 		job := &blocked{begun: make(chan struct{})}
-		s.loops = []*loop{newLoop(s, job)}
+		s := stewardOf(t, Options{Interval: time.Second}, job)
 		s.Start(t.Context())
 		<-job.begun
 		s.Close()

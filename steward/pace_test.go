@@ -3,6 +3,7 @@ package steward
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,4 +41,60 @@ func TestPace(t *testing.T) {
 			t.Errorf("no bound: %v", err)
 		}
 	})
+}
+
+// underLoad runs a step that works for 100 ms between calls of its pace, while
+// requests move every so often, and returns how long ten of those take.
+func underLoad(t *testing.T, percent int, requests time.Duration) (took time.Duration) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		var moved atomic.Int64
+		done := make(chan struct{})
+		if requests > 0 {
+			go func() {
+				for tick := time.NewTicker(requests); ; moved.Add(1) {
+					select {
+					case <-tick.C:
+					case <-done:
+						tick.Stop()
+						return
+					}
+				}
+			}()
+		}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		ctx = withShare(ctx, &share{cancel: cancel, percent: percent, activity: moved.Load})
+		start, p := time.Now(), &pace{}
+		for range 10 {
+			<-time.After(100 * time.Millisecond)
+			if err := p.wait(ctx, 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		took = time.Since(start)
+		cancel(nil)
+		close(done)
+	})
+	return took
+}
+
+func TestRequestsComeFirst(t *testing.T) {
+	for name, tt := range map[string]struct {
+		percent  int
+		requests time.Duration
+		min, max time.Duration
+	}{
+		"idle":          {25, 0, time.Second, time.Second},
+		"under load":    {25, time.Millisecond, 4 * time.Second, 4 * time.Second},
+		"a tenth":       {10, time.Millisecond, 10 * time.Second, 10 * time.Second},
+		"no bound":      {100, time.Millisecond, time.Second, time.Second},
+		"now and then":  {25, 500 * time.Millisecond, time.Second, 1100 * time.Millisecond},
+		"every 30 ms":   {25, 30 * time.Millisecond, 1100 * time.Millisecond, 2 * time.Second},
+		"not heeded":    {0, time.Millisecond, time.Second, time.Second},
+		"never starved": {1, time.Millisecond, 21 * time.Second, 21 * time.Second},
+	} {
+		if took := underLoad(t, tt.percent, tt.requests); took < tt.min || took > tt.max {
+			t.Errorf("%s: a second of work took %s, want %s to %s", name, took, tt.min, tt.max)
+		}
+	}
 }

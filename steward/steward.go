@@ -50,8 +50,21 @@ type Options struct {
 	// of shards moved off disks that are to be drained; 0 is no
 	// bound. For what is rebuilt about k times as much is read.
 	RepairBandwidth int64
-	Now             func() time.Time // nil: the clock of the metadata
-	Logger          *slog.Logger
+	// Sole says that no other process works on this store, because this one
+	// holds the locks of its directories: leases are neither needed nor written, and
+	// those of a process that is gone do not count.
+	Sole bool
+	// LeaseInterval is how often a process that is not sole shows that it lives;
+	// 0 is 10 s. After about five of them without that others take its jobs.
+	LeaseInterval time.Duration
+	// Share is the part of the time, in percent, that a job with bulk I/O may
+	// work while requests move; 0 is 25, 100 is no bound.
+	Share int
+	// Activity rises whenever a request begins or moves bytes; nil: requests are
+	// not heeded. It is called often.
+	Activity func() int64
+	Now      func() time.Time // nil: the clock of the metadata
+	Logger   *slog.Logger
 }
 
 func (o *Options) defaults(db *metadata.DB) {
@@ -60,6 +73,10 @@ func (o *Options) defaults(db *metadata.DB) {
 	o.IntentAge = orDefault(o.IntentAge, 24*time.Hour)
 	o.SweepAfter = orDefault(o.SweepAfter, time.Hour)
 	o.RepairDelay = orDefault(o.RepairDelay, 15*time.Minute)
+	o.LeaseInterval = orDefault(o.LeaseInterval, 10*time.Second)
+	if o.Share <= 0 {
+		o.Share = defaultShare
+	}
 	if o.Now == nil {
 		o.Now = db.Now
 	}
@@ -115,9 +132,11 @@ type counters struct {
 
 // Steward runs the jobs. It is safe for concurrent use.
 type Steward struct {
+	db     *metadata.DB
 	opts   Options
 	stats  counters
 	loops  []*loop
+	keeper *keeper
 	health atomic.Pointer[Health]
 
 	mu     sync.Mutex // guards what follows
@@ -129,18 +148,27 @@ type Steward struct {
 // New returns a Steward over a store, at rest. It owns neither argument; store must
 // stay open until Close has returned.
 func New(db *metadata.DB, store *partition.Store, o Options) *Steward {
-	o.defaults(db)
-	s := &Steward{opts: o}
+	s := newSteward(db, o)
 	base := base{db: db, store: store, opts: &s.opts, stats: &s.stats}
 	for _, job := range []Job{
 		&collect{base: base, batch: collectBatch}, &intents{base: base}, &tokens{base: base},
 		&seal{base: base}, &reclaim{base: base, swept: map[metadata.PartitionID]swept{}},
 		newRepair(base, s.health.Store), newDrain(base),
 	} {
-		s.loops = append(s.loops, newLoop(s, job))
+		s.add(job)
 	}
 	return s
 }
+
+// newSteward returns a Steward without jobs.
+func newSteward(db *metadata.DB, o Options) *Steward {
+	o.defaults(db)
+	s := &Steward{db: db, opts: o}
+	s.keeper = newKeeper(s)
+	return s
+}
+
+func (s *Steward) add(job Job) { s.loops = append(s.loops, newLoop(s, job)) }
 
 // base is what every job works with.
 type base struct {
@@ -158,6 +186,7 @@ func (s *Steward) Start(ctx context.Context) {
 		return
 	}
 	ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	s.work.Go(func() { s.keeper.run(ctx) })
 	for _, l := range s.loops {
 		s.work.Go(func() { l.run(ctx) })
 	}
@@ -173,6 +202,7 @@ func (s *Steward) Close() {
 	}
 	s.mu.Unlock()
 	s.work.Wait()
+	s.keeper.leave(context.Background())
 }
 
 // Jobs are the jobs, in the order in which one makes work for the next.

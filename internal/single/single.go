@@ -182,7 +182,7 @@ func (s *System) openData(ctx context.Context, known int) error {
 
 func (s *System) startSteward(ctx context.Context) {
 	o := s.opts.Steward
-	o.Now, o.Logger = s.opts.Now, s.opts.Logger
+	o.Now, o.Logger, o.Sole = s.opts.Now, s.opts.Logger, true
 	s.Steward = steward.New(s.DB, s.Store, o)
 	if o.Interval >= 0 {
 		s.Steward.Start(ctx)
