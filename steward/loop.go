@@ -54,6 +54,15 @@ func (l *loop) Step(ctx context.Context) (Progress, error) {
 	return p, err
 }
 
+// RunNow implements [Runner], beside the loop.
+func (l *loop) RunNow() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if r, ok := l.job.(Runner); ok {
+		r.RunNow()
+	}
+}
+
 // run steps until ctx ends.
 func (l *loop) run(ctx context.Context) {
 	timer := time.NewTimer(jitter(l.steward.opts.Interval))
@@ -114,10 +123,8 @@ func (l *loop) turn(ctx context.Context) (Progress, error) {
 	if !ok {
 		return Progress{}, errNotNow
 	}
-	if r, ok := l.job.(Runner); ok && begun.asked {
-		l.mu.Lock()
-		r.RunNow()
-		l.mu.Unlock()
+	if begun.asked {
+		l.RunNow()
 	}
 	p, err := l.Step(withShare(ctx, &share{
 		stop: begun.stop, cancel: cancel, percent: l.steward.opts.Share, activity: l.steward.opts.Activity,

@@ -32,6 +32,9 @@ type Health struct {
 	Waiting    int64 // shards on disks that are away and may come back
 	Resting    int64 // shards that could not be repaired and will be tried again
 	NoTarget   int64 // of them, those that no disk can take
+	// Left are shards that are not repaired now, and why; the first of them.
+	Left   []LeftShard
+	Looked time.Time // when
 }
 
 // repair makes shards whole that were lost or damaged, those first whose
@@ -46,6 +49,10 @@ type repair struct {
 	queue   []patient
 	scanned time.Time
 	serving int // disks
+
+	asked   bool      // by the administrator
+	hurried time.Time // disks that were away then are not waited for
+	round   round
 }
 
 type shardKey struct {
@@ -64,6 +71,7 @@ type rest struct {
 	until    time.Time
 	failures int
 	noTarget bool
+	why      string
 }
 
 func newRepair(b base, report func(*Health)) *repair {
@@ -104,7 +112,7 @@ func (j *repair) Step(ctx context.Context) (Progress, error) {
 		return Progress{Done: 1, More: true}, nil
 	}
 	now := j.opts.Now()
-	if noted+found.Missing > 0 || len(j.queue) == 0 || now.Sub(j.scanned) >= repairLook {
+	if j.asked || noted+found.Missing > 0 || len(j.queue) == 0 || now.Sub(j.scanned) >= repairLook {
 		if err := j.look(ctx, now); err != nil {
 			return Progress{}, err
 		}
@@ -130,7 +138,7 @@ func (j *repair) repair(ctx context.Context, p patient) (int, error) {
 	if err != nil {
 		j.stats.repairFailures.Add(1)
 		r := j.rests[p.shardKey]
-		r.noTarget = errors.Is(err, partition.ErrNoTarget)
+		r.noTarget, r.why = errors.Is(err, partition.ErrNoTarget), errorText(err)
 		r.until = j.opts.Now().Add(min(minRest<<min(r.failures, 10), maxRest))
 		r.failures++
 		j.rests[p.shardKey] = r
@@ -141,8 +149,9 @@ func (j *repair) repair(ctx context.Context, p patient) (int, error) {
 		return 0, nil // somebody else was faster
 	}
 	delete(j.rests, p.shardKey)
+	j.round.did()
 	if out.Unreadable > 0 {
-		j.rests[p.shardKey] = rest{until: j.opts.Now().Add(maxRest)}
+		j.rests[p.shardKey] = rest{until: j.opts.Now().Add(maxRest), why: fmt.Sprintf("%d of its stripes are unreadable", out.Unreadable)}
 	}
 	j.stats.repairedBytes.Add(out.Bytes)
 	if out.Revived {
@@ -159,7 +168,8 @@ func (j *repair) look(ctx context.Context, now time.Time) error {
 	if err := j.lookAtDisks(ctx, now); err != nil {
 		return err
 	}
-	var h Health
+	j.hurry(now)
+	h := Health{Looked: now}
 	var found []patient
 	short := map[shardKey]bool{}
 	err := j.db.EachPartition(ctx, class, func(row *metadata.Partition) error {
@@ -189,6 +199,7 @@ func (j *repair) look(ctx context.Context, now time.Time) error {
 		return cmp.Or(cmp.Compare(urgency(a), urgency(b)), cmp.Compare(a.partition, b.partition), cmp.Compare(a.shard, b.shard))
 	})
 	h.Queued = int64(len(found))
+	j.round.looked(now, &h)
 	j.queue, j.scanned = slices.Clone(found[:min(len(found), repairQueue)]), now
 	j.report(&h)
 	return nil
@@ -210,11 +221,13 @@ func (j *repair) isDue(p patient, on metadata.DiskID, now time.Time, h *Health) 
 		if r.noTarget {
 			h.NoTarget++
 		}
+		h.leave(p.shardKey, on, r.why)
 		return false
 	}
 	since, away := j.away[on]
-	if away && !j.gone[on] && now.Sub(since) < j.opts.RepairDelay {
+	if away && !j.gone[on] && since.After(j.hurried) && now.Sub(since) < j.opts.RepairDelay {
 		h.Waiting++
+		h.leave(p.shardKey, on, "waits for its disk until "+since.Add(j.opts.RepairDelay).UTC().Format(time.RFC3339))
 		return false
 	}
 	return true
