@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"path/filepath"
 	"strings"
 
 	"github.com/undercroft/undercroft/blobd/disk"
 	"github.com/undercroft/undercroft/internal/vfs"
 	"github.com/undercroft/undercroft/internal/vfs/mirror"
-	"github.com/undercroft/undercroft/partition"
 )
 
 // mirrorOptions are those of the metadata's mirrors on the directories that are
@@ -47,13 +45,7 @@ func sameDisk(fsys vfs.FS, d mirror.Dir) error {
 
 // mirrors is how many copies of the metadata a store of so many disks keeps:
 // as many disks may be lost as of the data.
-func (s *System) mirrors(disks int) int {
-	scheme := s.opts.Scheme
-	if scheme == (partition.Scheme{}) {
-		scheme = partition.SchemeFor(disks)
-	}
-	return scheme.M + 1
-}
+func (s *System) mirrors(disks int) int { return s.schemeFor(disks).M + 1 }
 
 // refused says what to do about mirrors that do not open.
 func refused(err error, paths []string) error {
@@ -75,7 +67,7 @@ func (s *System) BackupMetadata(_ context.Context, dir string) error {
 	if !filepath.IsAbs(dir) {
 		return fmt.Errorf("%s is not an absolute path on the server", dir)
 	}
-	for _, data := range s.opts.Dirs {
+	for _, data := range s.roster.directories() {
 		abs, err := filepath.Abs(data)
 		if err == nil && strings.HasPrefix(filepath.Clean(dir)+"/", abs+"/") {
 			return fmt.Errorf("%s is in a data directory: it would be lost together with it", dir)
@@ -129,21 +121,4 @@ func (s *System) metadataStatus() MetadataStatus {
 		out.Resync = &MirrorResync{r.Directory, r.Files, r.FilesTotal, r.Bytes, r.BytesTotal}
 	}
 	return out
-}
-
-// keepMirrors makes the store keep as many mirrors as its number of disks
-// wants, from now on. Where that number grew it waits for them: no partition may
-// be made to survive what its metadata would not.
-func (s *System) keepMirrors(ctx context.Context, known int) error {
-	want := s.mirrors(known)
-	m := s.mirror.Status()
-	if len(m.Members) < want {
-		s.opts.Logger.WarnContext(ctx, "metadata has too few mirrors: they are made now, as far as there are directories",
-			slog.Int("mirrors", len(m.Members)), slog.Int("wanted", want))
-	}
-	s.mirror.Maintain(want)
-	if m.Reached > 0 && m.Reached < want {
-		return s.mirror.Quiet(ctx)
-	}
-	return nil
 }

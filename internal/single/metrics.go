@@ -129,7 +129,7 @@ func (s *System) sample() *sample {
 	if h := s.Steward.Health(); h != nil {
 		v.health = *h
 	}
-	for _, d := range s.disks {
+	for _, d := range s.roster.attached() {
 		n := d.Stats()
 		v.appends += float64(n.Appends)
 		v.diskSyncs += float64(n.Syncs)

@@ -20,6 +20,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/undercroft/undercroft/blobd"
@@ -55,7 +56,10 @@ type Options struct {
 	// Wrap, where set, stands between the metadata and the engine: tests make commits fail.
 	Wrap    func(kv.Engine) kv.Engine
 	Steward steward.Options // Now and Logger are set here; a negative Interval leaves it at rest
-	Logger  *slog.Logger
+	// DiskInterval is the time between looks at the directories, for disks that
+	// are gone or back; zero: 30 seconds, negative: never, see LookAtDisks.
+	DiskInterval time.Duration
+	Logger       *slog.Logger
 }
 
 // System is an open store.
@@ -66,10 +70,19 @@ type System struct {
 	Steward *steward.Steward // runs unless Options.Steward.Interval is negative
 
 	opts    Options
+	cluster disk.ClusterID
 	mirror  *mirror.Set // the files of the engine
 	engine  *pebble.Engine
-	disks   []*disk.Disk
-	missing []Missing
+	roster  roster
+
+	change   sync.Mutex // held by a change of the disks; guards closed
+	closed   bool
+	life     context.Context //nolint:containedctx // ends with the store, and what it does in the background
+	end      context.CancelFunc
+	tasks    sync.WaitGroup // the watch over the disks
+	jobs     sync.WaitGroup // what a change of the disks began
+	looking  sync.Map       // directories that are being looked at
+	retiring sync.Map       // disks whose metadata is being given to others
 }
 
 // Missing is a disk of the inventory that is not in service.
@@ -89,8 +102,15 @@ func Open(ctx context.Context, o Options) (*System, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &System{opts: o}
+	s.life, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close(ctx))
+	}
+	if every := o.DiskInterval; every >= 0 {
+		if every == 0 {
+			every = defaultLook
+		}
+		s.tasks.Go(func() { s.watch(s.life, every) })
 	}
 	return s, nil
 }
@@ -107,14 +127,15 @@ func (s *System) open(ctx context.Context) error {
 	if err := s.openMetadata(dirs); err != nil { //nolint:contextcheck // opening the engine is not cut short
 		return err
 	}
-	known, err := s.takeInventory(ctx, dirs)
-	if err != nil {
+	s.cluster = dirs.cluster
+	s.roster.dirs, s.roster.given = slices.Clone(s.opts.Dirs), len(s.opts.Dirs)
+	if err := s.takeInventory(ctx, dirs); err != nil {
 		return err
 	}
-	if err := s.keepMirrors(ctx, known); err != nil {
+	if err := s.keepMirrors(ctx); err != nil {
 		return err
 	}
-	return s.openData(ctx, known)
+	return s.openData(ctx)
 }
 
 // openMetadata opens the engine on the mirrors that are current, and records
@@ -159,13 +180,14 @@ func freesSpace(class string) bool {
 	return slices.Contains([]string{"delete", "delete-bucket", "abort", "abandon", "collect", "open", "partition", "account-revoke"}, class)
 }
 
-func (s *System) openData(ctx context.Context, known int) error {
-	disks := make([]blobd.Disk, len(s.disks))
-	for i, d := range s.disks {
-		disks[i] = d
+func (s *System) openData(ctx context.Context) error {
+	var disks []blobd.Disk
+	for _, d := range s.roster.attached() {
+		disks = append(disks, d)
 	}
+	known := len(s.roster.inventory())
 	store, err := partition.Open(ctx, s.DB, partition.Options{
-		Disks: disks, KnownDisks: known, Scheme: s.opts.Scheme, MinColumn: s.opts.MinColumn,
+		Disks: disks, KnownDisks: known, Scheme: s.affordable(known), MinColumn: s.opts.MinColumn,
 		Capacity: s.opts.Capacity, BufferMemory: s.opts.BufferMemory,
 		Now: s.opts.Now, Logger: s.opts.Logger,
 	})
@@ -190,15 +212,7 @@ func (s *System) startSteward(ctx context.Context) {
 }
 
 // Missing lists the disks of the inventory that are not in service, and why.
-func (s *System) Missing() []Missing {
-	out := slices.Clone(s.missing)
-	for _, d := range s.disks {
-		if err := d.Failed(); err != nil {
-			out = append(out, Missing{ID: d.ID().String(), Path: d.Dir(), Reason: err.Error()})
-		}
-	}
-	return out
-}
+func (s *System) Missing() []Missing { return s.roster.missing() }
 
 // Err answers why the store cannot serve, nil while it does: the metadata
 // engine has failed.
@@ -227,12 +241,16 @@ func (s *System) Check(ctx context.Context, w io.Writer) error {
 }
 
 // AwaitMirrors waits until the metadata has all the mirrors that there are
-// directories for.
-func (s *System) AwaitMirrors(ctx context.Context) error { return s.mirror.Quiet(ctx) }
+// directories for, and what changes of the disks began beside that is done.
+func (s *System) AwaitMirrors(ctx context.Context) error {
+	s.jobs.Wait()
+	return s.mirror.Quiet(ctx)
+}
 
 // Close drains writers and releases everything. It may be called on a store
 // that opened in part.
 func (s *System) Close(ctx context.Context) error {
+	s.endChanges()
 	var errs []error
 	if s.Steward != nil {
 		s.Steward.Close()
@@ -246,9 +264,23 @@ func (s *System) Close(ctx context.Context) error {
 	if s.mirror != nil {
 		errs = append(errs, s.mirror.Close())
 	}
-	for _, d := range s.disks {
+	for _, d := range s.roster.attached() {
 		errs = append(errs, d.Close())
+		s.roster.detach(d.ID())
 	}
-	s.Store, s.engine, s.mirror, s.disks = nil, nil, nil, nil
+	s.Store, s.engine, s.mirror = nil, nil, nil
 	return errors.Join(errs...)
+}
+
+// endChanges waits for changes of the disks under way, and lets none begin.
+func (s *System) endChanges() {
+	if s.end == nil {
+		return // checked while it is stopped
+	}
+	s.end()
+	s.tasks.Wait()
+	s.change.Lock()
+	s.closed = true
+	s.change.Unlock()
+	s.jobs.Wait()
 }

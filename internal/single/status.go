@@ -7,7 +7,6 @@ import (
 	"io"
 	"strings"
 
-	"github.com/undercroft/undercroft/blobd/disk"
 	"github.com/undercroft/undercroft/internal/vfs/mirror"
 )
 
@@ -23,6 +22,10 @@ type Status struct {
 	Redundancy Redundancy        `json:"redundancy"`
 	Metadata   MetadataStatus    `json:"metadata"`
 	Buffers    int64             `json:"buffer_bytes"`
+	// LeftAlone says of directories that are not used why.
+	LeftAlone map[string]string `json:"directories_left_alone,omitempty"`
+	// Advice is what the administrator should do about the disks.
+	Advice []string `json:"advice,omitempty"`
 }
 
 // Redundancy counts partitions by their shards that are lost, damaged or on
@@ -40,15 +43,6 @@ type Repair struct {
 	Waiting  int64 `json:"waiting_shards"`  // their disks may come back
 	Resting  int64 `json:"resting_shards"`  // failed, to be tried again
 	Homeless int64 `json:"homeless_shards"` // of them, those that no disk can take: add one
-}
-
-// DiskStatus describes an attached disk.
-type DiskStatus struct {
-	ID      string `json:"id"`
-	Path    string `json:"path"`
-	Problem string `json:"problem,omitempty"`
-	Total   uint64 `json:"total_bytes"`
-	Free    uint64 `json:"free_bytes"`
 }
 
 // PartitionStatus describes a partition that is not sealed.
@@ -76,9 +70,14 @@ func (s *System) Status(ctx context.Context) (Status, error) {
 		out.Redundancy.Repair = &Repair{Queued: h.Queued, Waiting: h.Waiting, Resting: h.Resting, Homeless: h.NoTarget}
 	}
 	out.Healthy = len(out.Missing) == 0 && !st.Degraded && s.Err() == nil && err == nil && found.Whole() && !out.Metadata.Degraded
-	for _, d := range s.disks {
-		out.Disks = append(out.Disks, diskStatus(ctx, d))
+	disks, e := s.Disks(ctx)
+	out.Healthy = out.Healthy && e == nil
+	for _, d := range disks {
+		if d.State != stateMissing {
+			out.Disks = append(out.Disks, d)
+		}
 	}
+	out.LeftAlone, out.Advice = s.roster.oddities(), advice(&out, disks)
 	for _, p := range st.Partitions {
 		out.Partitions = append(out.Partitions, PartitionStatus{
 			ID: fmt.Sprintf("%016x", uint64(p.ID)), Scheme: schemeText(p.Scheme.K, p.Scheme.M),
@@ -89,19 +88,6 @@ func (s *System) Status(ctx context.Context) (Status, error) {
 }
 
 func schemeText(k, m int) string { return fmt.Sprintf("%d+%d", k, m) }
-
-func diskStatus(ctx context.Context, d *disk.Disk) DiskStatus {
-	out := DiskStatus{ID: d.ID().String(), Path: d.Dir()}
-	if err := d.Failed(); err != nil {
-		out.Problem = err.Error()
-	}
-	if u, err := d.Usage(ctx); err == nil {
-		out.Total, out.Free = u.Total, u.Free
-	} else if out.Problem == "" {
-		out.Problem = err.Error()
-	}
-	return out
-}
 
 // Ready answers why the store should get no requests, nil when it serves.
 func (s *System) Ready(context.Context) error { return s.Err() }
@@ -121,8 +107,8 @@ func (s *System) Writable(context.Context) error {
 
 // Directories are the data directories in service.
 func (s *System) Directories() []string {
-	out := make([]string, 0, len(s.disks))
-	for _, d := range s.disks {
+	var out []string
+	for _, d := range s.roster.attached() {
 		out = append(out, d.Dir())
 	}
 	return out

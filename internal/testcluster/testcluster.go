@@ -128,7 +128,7 @@ func (c *Cluster) Open(ctx context.Context) (*single.System, error) {
 		Steward: steward.Options{Interval: -1, Grace: -1, SweepAfter: -1}, // see RunSteward
 		Logger:  slog.New(slog.DiscardHandler),
 	}
-	o.AcceptLoss = c.accept
+	o.AcceptLoss, o.DiskInterval = c.accept, -1 // see LookAtDisks
 	if c.opts.Edit != nil {
 		c.opts.Edit(&o)
 	}
