@@ -23,6 +23,7 @@ type counted struct{ x *exchange }
 func (b counted) Read(p []byte) (int, error) {
 	n, err := b.x.r.Body.Read(p)
 	b.x.taken += int64(n)
+	b.x.gateway.o.Activity.Add(1)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return n, bodyError(err)
 	}

@@ -133,6 +133,7 @@ func (x *exchange) document(status int, doc []byte) error {
 func (x *exchange) Write(p []byte) (int, error) {
 	n, err := x.w.Write(p)
 	x.sent += int64(n)
+	x.gateway.o.Activity.Add(1)
 	return n, err
 }
 

@@ -61,6 +61,9 @@ type Options struct {
 	Metrics prometheus.Registerer
 	// MaxRequests bounds the requests in progress: more get 503 SlowDown. 0 is 4096.
 	MaxRequests int
+	// Activity rises when a request begins or moves bytes, so that background work
+	// knows; nil: nobody looks.
+	Activity *atomic.Int64
 }
 
 func (o *Options) defaults() {
@@ -84,6 +87,9 @@ func (o *Options) defaults() {
 	}
 	if o.MaxRequests == 0 {
 		o.MaxRequests = 4096
+	}
+	if o.Activity == nil {
+		o.Activity = new(atomic.Int64)
 	}
 }
 
@@ -150,6 +156,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.set(s3.HeaderHostID, g.o.HostID)
 	x.set("Server", "Undercroft")
 	g.inFlight.Add(1)
+	g.o.Activity.Add(1)
 	defer func() {
 		g.inFlight.Add(-1)
 		g.documents.Add(-x.hoarded)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -61,6 +62,7 @@ type parts struct {
 	requestIDs *observability.RequestIDs
 	now        func() time.Time
 	random     io.Reader
+	activity   *atomic.Int64 // of requests; nil: there are none
 }
 
 // assembler opens the data directories and returns a system that can serve.
@@ -76,6 +78,7 @@ const (
 
 // assemble joins gateway, objects, partitions, disks and metadata.
 func assemble(ctx context.Context, cfg config.Config, p parts) (*system, error) {
+	p.activity = new(atomic.Int64)
 	store, err := single.Open(ctx, storeOptions(cfg, p))
 	if err != nil {
 		return nil, err
@@ -121,13 +124,17 @@ func storeOptions(cfg config.Config, p parts) single.Options {
 	if delay == 0 {
 		delay = -1 // likewise
 	}
+	background := steward.Options{RepairDelay: delay, RepairBandwidth: int64(cfg.RepairBandwidth), Share: cfg.BackgroundShare}
+	if p.activity != nil {
+		background.Activity = p.activity.Load
+	}
 	return single.Options{
 		FS: vfs.Default(), Dirs: cfg.Data, Now: p.now, Region: cfg.Region,
 		InlineLimit: inline,
 		Scheme:      partition.Scheme{K: cfg.Scheme.Data, M: cfg.Scheme.Parity},
 		Capacity:    int64(cfg.PartitionSize), MinColumn: column,
 		BufferMemory: int64(cfg.BufferMemory), Logger: p.logger,
-		Steward:    steward.Options{RepairDelay: delay, RepairBandwidth: int64(cfg.RepairBandwidth)},
+		Steward:    background,
 		AcceptLoss: cfg.MetadataAcceptLoss,
 	}
 }
@@ -158,7 +165,7 @@ func assembleGateway(cfg config.Config, p parts, store *single.System, who *dire
 		StorageClasses:  cfg.StorageClasses,
 		Keyring:         who, Accounts: who, Now: p.now, Region: cfg.Region, Domains: cfg.Domains,
 		HostID: p.requestIDs.HostID(), NewRequestID: p.requestIDs.NewID,
-		Logger: p.logger, AccessLog: cfg.AccessLog, Metrics: p.registry,
+		Logger: p.logger, AccessLog: cfg.AccessLog, Metrics: p.registry, Activity: p.activity,
 	})
 }
 

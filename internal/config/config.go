@@ -146,6 +146,9 @@ type Config struct {
 	// bound.
 	RepairDelay     time.Duration
 	RepairBandwidth Size
+	// BackgroundShare is the percentage of the time that a background job with
+	// bulk I/O works while requests move.
+	BackgroundShare int
 	// BufferMemory bounds the buffers of all request bodies together.
 	BufferMemory Size
 	// MaxConnections bounds the open client connections.

@@ -35,6 +35,7 @@ func sample(t *testing.T, name string) (given, want string) {
 		"partition-size":       {"128MiB", "128MiB"},
 		"media":                {"ssd", "ssd"},
 		"inline-limit":         {"4096", "4KiB"},
+		"background-share":     {"50", "50"},
 		"repair-delay":         {"1h", "1h0m0s"},
 		"repair-bandwidth":     {"50MiB", "50MiB"},
 		"listen":               {"0.0.0.0:1", "0.0.0.0:1"},

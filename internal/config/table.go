@@ -75,6 +75,10 @@ func repairOptions(c *Config) []option {
 			&sizeValue{&c.RepairBandwidth, 0, 1024 * GiB},
 		},
 		{
+			"background-share", g, "PERCENT", "25", "How much of the time repair and its like work while requests are served; 100 for all of it. " +
+				"Without requests they always work.", &count{&c.BackgroundShare, 1, 100},
+		},
+		{
 			"metadata-accept-loss", g, "", "false", "Start with the newest metadata that is in the data directories although those missing may hold newer: " +
 				"what only they hold is lost. For one start, after the loss of more directories than the store is made for.", (*boolean)(&c.MetadataAcceptLoss),
 		},
