@@ -111,7 +111,9 @@ func (a *asking) readPiece(ctx context.Context, p piece) error {
 func (a *asking) letGo() {
 	if a.over.Swap(true) {
 		a.view.store.slabs.put(a.slab)
+		return
 	}
+	a.disk.reads.overtaken(a.start)
 }
 
 // late says that the read takes too long.
@@ -201,5 +203,5 @@ func (v *view) passOver(d *disk) bool {
 
 // silent reports whether the disk does not answer: reads now, or writers lately.
 func (d *disk) silent(now time.Time) bool {
-	return d.reads.isQuiet() || d.asideAsSlow(now)
+	return d.reads.isQuiet(now) || d.asideAsSlow(now)
 }

@@ -64,7 +64,8 @@ type diskReads struct {
 
 	mu    sync.Mutex    // guards what follows
 	last  time.Time     // when an answer came
-	quiet time.Time     // since when there is none, zero while there is
+	left  time.Time     // since when a read is unanswered that was overtaken, zero if none is
+	quiet time.Time     // since when there is no answer, zero while there is
 	probe time.Time     // when a quiet disk is asked again
 	pause time.Duration // until the probe after that
 }
@@ -96,7 +97,7 @@ func (r *diskReads) leave() { <-r.slots }
 func (r *diskReads) answered(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.last, r.quiet = now, time.Time{}
+	r.last, r.left, r.quiet = now, time.Time{}, time.Time{}
 }
 
 // late says that a read which began at start was waited for too long. Where
@@ -104,6 +105,10 @@ func (r *diskReads) answered(now time.Time) {
 func (r *diskReads) late(start, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.lateLocked(start, now)
+}
+
+func (r *diskReads) lateLocked(start, now time.Time) {
 	if !r.quiet.IsZero() || r.last.After(start) {
 		return
 	}
@@ -111,9 +116,21 @@ func (r *diskReads) late(start, now time.Time) {
 	r.probe = now.Add(r.pause)
 }
 
-func (r *diskReads) isQuiet() bool {
+// overtaken says that nobody waits any more for a read that began at start.
+func (r *diskReads) overtaken(start time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.left.IsZero() && !r.last.After(start) {
+		r.left = start
+	}
+}
+
+func (r *diskReads) isQuiet(now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.left.IsZero() && now.Sub(r.left) >= readPatience {
+		r.lateLocked(r.left, now)
+	}
 	return !r.quiet.IsZero()
 }
 
@@ -160,7 +177,7 @@ func (r *diskReads) note(class int, took time.Duration) {
 // tooLong is when a read of a disk is hedged: at a multiple of what is usual for
 // it, and for a disk that is usually slow at a multiple of what its peers take.
 func (v *view) tooLong(d *disk, class int) time.Duration {
-	if d.reads.isQuiet() {
+	if d.reads.isQuiet(v.now()) {
 		return 0
 	}
 	var known [maxK + maxM]int64

@@ -47,6 +47,8 @@ type Reader struct {
 	current *chunk // handed out by Read
 	rest    []byte // of current
 	err     error  // ended the reading
+
+	unhurried bool
 }
 
 // NewReader returns a reader of the segments that next yields, in order, until
@@ -55,6 +57,13 @@ type Reader struct {
 // [ErrGone], [ErrUnreadable], [ErrOverloaded] and the context's.
 func (s *Store) NewReader(ctx context.Context, next func(ctx context.Context) (Segment, bool, error)) *Reader {
 	return &Reader{store: s, ctx: ctx, next: next}
+}
+
+// inBackground says that nobody waits for what is read: it is not hedged, and
+// shows nothing of what is usual for a disk. It returns r.
+func (r *Reader) inBackground() *Reader {
+	r.unhurried = true
+	return r
 }
 
 // WriteTo writes all bytes to w, in slices of at most 512 KiB that are w's only
@@ -251,6 +260,9 @@ func (r *Reader) begin(g Segment) error {
 		var err error
 		if v, err = r.store.views.get(r.ctx, e.Partition); err != nil {
 			return err
+		}
+		if r.unhurried {
+			v = v.inBackground()
 		}
 	}
 	if (int64(e.Start)+g.Offset+g.Length-1)/int64(e.Height) >= int64(v.k) {
