@@ -134,7 +134,7 @@ func decode(w http.ResponseWriter, r *http.Request, in any) error {
 func (h *handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	code := http.StatusServiceUnavailable
 	switch {
-	case errors.Is(err, iam.ErrNoSuchAccount), errors.Is(err, iam.ErrNoSuchUser), errors.Is(err, iam.ErrNoSuchKey):
+	case errors.Is(err, iam.ErrNoSuchAccount), errors.Is(err, iam.ErrNoSuchUser), errors.Is(err, iam.ErrNoSuchKey), errors.Is(err, ErrNoSuchJob):
 		code = http.StatusNotFound
 	case errors.Is(err, iam.ErrExists), errors.Is(err, iam.ErrInUse):
 		code = http.StatusConflict

@@ -11,11 +11,12 @@
 //	GET  /-/metrics   Prometheus text
 //	GET  /-/status    what the running system says of itself; JSON
 //	POST /-/check     runs the whole-state checker and streams what it finds
+//	     /-/jobs      background jobs: how far they are, pause, resume, run; JSON
 //	     /-/accounts  accounts and their users; JSON
 //	     /-/keys      access keys; JSON
 //	GET  /-/debug/pprof/…
 //
-// Accounts and keys need a token, that of the root credentials or one that only
+// Jobs, accounts and keys need a token, that of the root credentials or one that only
 // who can read the data directories knows. Whoever reaches the listener is trusted
 // with the rest, which is why it listens on the loopback address by default.
 // Requests that a web page makes are refused, whether it is of another origin or
@@ -82,9 +83,10 @@ type Options struct {
 	// BackupMetadata writes a copy of the metadata into a directory that does
 	// not exist, for requests with one of the Tokens.
 	BackupMetadata func(ctx context.Context, directory string) error
-	// Directory is shown to requests with one of the Tokens.
-	Directory Directory
-	Tokens    []string
+	// Directory and JobDirectory are shown to requests with one of the Tokens.
+	Directory    Directory
+	JobDirectory JobDirectory
+	Tokens       []string
 	// Logger gets what a client cannot be told any more. Nil discards it.
 	Logger *slog.Logger
 }
@@ -120,6 +122,9 @@ func NewHandler(o Options) http.Handler {
 	}
 	if o.Directory != nil {
 		h.handleDirectory(mux)
+	}
+	if o.JobDirectory != nil {
+		h.handleJobs(mux)
 	}
 	mux.Handle("GET "+pathPprof, http.StripPrefix("/-", h.profiles()))
 	return addressed(http.NewCrossOriginProtection().Handler(mux))

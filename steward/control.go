@@ -111,6 +111,9 @@ func (s *Steward) RunNow(ctx context.Context, name string) (wish uint64, err err
 		j.Run++
 		wish = j.Run
 	})
+	if err == nil {
+		s.wakeOthers(s.loopOf(name)) // they may make work for it
+	}
 	return wish, err
 }
 

@@ -32,6 +32,7 @@ type Health struct {
 	Waiting    int64 // shards on disks that are away and may come back
 	Resting    int64 // shards that could not be repaired and will be tried again
 	NoTarget   int64 // of them, those that no disk can take
+	Unsealed   int64 // shards short in partitions that are not sealed yet: their time comes
 	// Left are shards that are not repaired now, and why; the first of them.
 	Left   []LeftShard
 	Looked time.Time // when
@@ -123,7 +124,8 @@ func (j *repair) Step(ctx context.Context) (Progress, error) {
 	next := j.queue[0]
 	j.queue = j.queue[1:]
 	done, err := j.repair(ctx, next)
-	return Progress{Done: done, More: more || done > 0 || len(j.queue) > 0}, err
+	_, rests := j.rests[next.shardKey] // the next look shows it
+	return Progress{Done: done, More: more || rests || done > 0 || len(j.queue) > 0}, err
 }
 
 // repair repairs one shard. What fails rests, and does not stop the others.
@@ -174,10 +176,11 @@ func (j *repair) look(ctx context.Context, now time.Time) error {
 	short := map[shardKey]bool{}
 	err := j.db.EachPartition(ctx, class, func(row *metadata.Partition) error {
 		h.Redundancy.Count(row, j.isAway)
+		missing := row.Missing(j.isAway)
 		if row.State != metadata.PartitionSealed {
+			h.unsealed(row, missing)
 			return nil
 		}
-		missing := row.Missing(j.isAway)
 		for _, i := range missing {
 			p := patient{shardKey{row.ID, i}, int(row.M) - len(missing)}
 			short[p.shardKey] = true

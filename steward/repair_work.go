@@ -20,6 +20,12 @@ type LeftShard struct {
 	Why       string
 }
 
+func (h *Health) unsealed(row *metadata.Partition, missing []uint8) {
+	if row.State == metadata.PartitionOpen || row.State == metadata.PartitionClosing {
+		h.Unsealed += int64(len(missing))
+	}
+}
+
 func (h *Health) leave(key shardKey, on metadata.DiskID, why string) {
 	if len(h.Left) < maxLeftShards {
 		h.Left = append(h.Left, LeftShard{Partition: key.partition, Shard: key.shard, Disk: on, Why: why})
@@ -70,6 +76,7 @@ func (h *Health) note() string {
 		}
 	}
 	add(h.Redundancy.Beyond, "%d partitions are short of more shards than they have parity")
+	add(h.Unsealed, "%d shards are of partitions that are not sealed yet")
 	add(h.Waiting, "%d shards wait for disks that may come back")
 	add(h.Resting-h.NoTarget, "%d shards failed and rest")
 	add(h.NoTarget, "%d shards fit on no other disk: add one")

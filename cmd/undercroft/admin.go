@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 
 	"github.com/undercroft/undercroft/admin"
 	"github.com/undercroft/undercroft/internal/config"
@@ -17,19 +18,30 @@ const adminUsageText = `Ask a running server, or check the directories of a stop
 
 Usage: undercroft admin COMMAND [FLAGS]
 
-Commands
-  status    print what the server says of itself, as JSON
+What there is to see
+  status    how the store is: whether it is healthy, and what is missing
   check     go through the whole state and report what does not fit
+  jobs      what the background jobs do and how far they are
+
+What there is to do
+  repair    rebuild what was lost, or see what stops that
+  scrub     read all data and find what is damaged
+  compact   move what is left of partitions that are mostly garbage
+  pause, resume
+            stop a background job, and let it go on
   account   manage accounts: create, list, show, set, disable, enable, delete
   user      manage the users of accounts and their policies
   key       manage access keys: create, list, rotate, disable, enable, delete
   metadata  backup --out DIR: a consistent copy of the metadata, made on the server's machine while it runs
 
-"undercroft admin account --help" explains accounts, users and keys.
+"undercroft admin COMMAND --help" explains one and its like: jobs those of background work,
+account those of accounts, users and keys.
 
 Flags of status and check
   --admin URL
       The admin listener of the server. Default http://127.0.0.1:9001.
+  --json
+      status only: print all that the server says of itself, as JSON.
   --data DIR
       check only: look at these directories instead, while no server uses them; repeat
       it, or write /mnt/d{1...6}. Nothing is changed.
@@ -40,6 +52,7 @@ Examples
   undercroft admin status
   undercroft admin check --admin http://10.0.0.5:9001
   undercroft admin check --data '/mnt/d{1...6}'
+  undercroft admin repair --now --watch --data /mnt/d1
   undercroft admin account create --data /mnt/d1 --name "Backups"
 `
 
@@ -55,17 +68,17 @@ type adminFlags struct {
 // adminCommand is `undercroft admin`.
 func adminCommand(ctx context.Context, p process, args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("%w: undercroft admin COMMAND; the commands are status, check, account, user, key and metadata", errUsage)
+		return fmt.Errorf("%w: undercroft admin COMMAND; the commands are %s", errUsage, strings.Join(adminCommands(), ", "))
 	}
 	command := args[0]
-	switch {
-	case isHelp(command):
+	if isHelp(command) {
 		return write(p.stdout, adminUsageText)
-	case isVerb(command):
-		return verbCommand(ctx, p, args)
-	case command == "status", command == "check":
-	default:
-		return fmt.Errorf("%w: unknown admin command %q; the commands are status, check, account, user, key and metadata", errUsage, command)
+	}
+	if t, ok := findTopic(command); ok {
+		return t.command(ctx, p, args)
+	}
+	if command != "status" && command != "check" {
+		return fmt.Errorf("%w: unknown admin command %q; the commands are %s", errUsage, command, strings.Join(adminCommands(), ", "))
 	}
 	flags, err := parseAdminFlags(args[1:])
 	if errors.Is(err, flag.ErrHelp) {

@@ -229,22 +229,3 @@ func TestWrongMasterKeyStopsTheStart(t *testing.T) {
 		t.Errorf("a new master key was kept: %v", err)
 	}
 }
-
-func TestHelpNamesEveryVerb(t *testing.T) {
-	for _, v := range verbs() {
-		line := strings.Join(append([]string{v.name}, v.arguments...), " ")
-		if !strings.Contains(accountUsageText, "  "+line) {
-			t.Errorf("the help does not explain %q", line)
-		}
-		for _, name := range v.flags {
-			if !strings.Contains(accountUsageText, "--"+name) {
-				t.Errorf("the help does not explain --%s of %s", name, v.name)
-			}
-		}
-	}
-	for _, args := range [][]string{{"admin", "account", "--help"}, {"admin", "key", "create", "-h"}, {"admin", "user", "help"}} {
-		if code, stdout, stderr := runOnce(t, nil, nil, args...); code != exitOK || stdout != accountUsageText || stderr != "" {
-			t.Errorf("%v: %d %q", args, code, stderr)
-		}
-	}
-}

@@ -16,9 +16,9 @@ import (
 	"github.com/undercroft/undercroft/internal/vfs"
 )
 
-// verb is one command about accounts, users or access keys.
+// verb is one command that needs the right to administer.
 type verb struct {
-	name      string   // "account create"
+	name      string   // "account create", "jobs"
 	arguments []string // what is named without a flag: "ACCOUNT"
 	flags     []string // the names of the flags it takes, of verbFlags
 	run       func(ctx context.Context, c *admin.Client, in *verbInput) error
@@ -32,6 +32,7 @@ type verbInput struct {
 	data      []string
 	asJSON    bool
 	stdout    io.Writer
+	screen    screen
 }
 
 // argument returns the i-th argument, which there is.
@@ -45,13 +46,50 @@ func (in *verbInput) optional(flag string) *string {
 	return nil
 }
 
-// verbs are all of them, in the order of the help.
-func verbs() []verb { return slices.Concat(accountVerbs(), userVerbs(), keyVerbs(), metadataVerbs()) }
+// topic is verbs that are explained together.
+type topic struct {
+	help  string
+	verbs []verb
+}
 
-// findVerb returns the verb that args begin with and what follows it.
-func findVerb(args []string) (found verb, rest []string, err error) {
+// topics are all verbs, in the order of the help.
+func topics() []topic {
+	return []topic{
+		{jobUsageText, jobVerbs()},
+		{accountUsageText, slices.Concat(accountVerbs(), userVerbs(), keyVerbs(), metadataVerbs())},
+	}
+}
+
+// adminCommands are the first words of all commands.
+func adminCommands() []string {
+	out := []string{"status", "check"}
+	for _, t := range topics() {
+		for _, v := range t.verbs {
+			if word, _, _ := strings.Cut(v.name, " "); !slices.Contains(out, word) {
+				out = append(out, word)
+			}
+		}
+	}
+	return out
+}
+
+// findTopic returns the topic of the verbs that begin with a word, if there is
+// one.
+func findTopic(word string) (topic, bool) {
+	for _, t := range topics() {
+		for _, v := range t.verbs {
+			if first, _, _ := strings.Cut(v.name, " "); first == word {
+				return t, true
+			}
+		}
+	}
+	return topic{}, false
+}
+
+// find returns the verb that args begin with and what follows it.
+func (t topic) find(args []string) (found verb, rest []string, err error) {
 	var begin []string
-	for _, v := range verbs() {
+	for _, v := range t.verbs {
 		words := strings.Fields(v.name)
 		if len(args) >= len(words) && slices.Equal(args[:len(words)], words) {
 			return v, args[len(words):], nil
@@ -63,28 +101,23 @@ func findVerb(args []string) (found verb, rest []string, err error) {
 	return verb{}, nil, fmt.Errorf("%w: undercroft admin %s COMMAND; the commands are %s", errUsage, args[0], strings.Join(begin, ", "))
 }
 
-// isVerb says whether a command is about accounts, users or access keys.
-func isVerb(command string) bool {
-	return slices.ContainsFunc(verbs(), func(v verb) bool { return strings.HasPrefix(v.name, command+" ") })
-}
-
-// verbCommand runs `undercroft admin account create` and its like.
-func verbCommand(ctx context.Context, p process, args []string) error {
+// command runs `undercroft admin account create` and its like.
+func (t topic) command(ctx context.Context, p process, args []string) error {
 	if len(args) > 1 && isHelp(args[1]) {
-		return write(p.stdout, accountUsageText)
+		return write(p.stdout, t.help)
 	}
-	v, rest, err := findVerb(args)
+	v, rest, err := t.find(args)
 	if err != nil {
 		return err
 	}
 	in, err := v.parse(rest)
 	if errors.Is(err, flag.ErrHelp) {
-		return write(p.stdout, accountUsageText)
+		return write(p.stdout, t.help)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: undercroft admin %s: %w", errUsage, v.name, err)
 	}
-	in.stdout = p.stdout
+	in.stdout, in.screen = p.stdout, screen{to: p.stdout, rewrites: p.terminal}
 	client, err := admin.NewClient(in.url)
 	if err != nil {
 		return fmt.Errorf("%w: --admin: %w", errUsage, err)
@@ -130,7 +163,7 @@ func (v verb) parse(args []string) (*verbInput, error) {
 	return in, nil
 }
 
-func isSwitch(flag string) bool { return flag == "no-key" }
+func isSwitch(flag string) bool { return slices.Contains([]string{"no-key", "now", "watch"}, flag) }
 
 // findToken returns what opens the admin listener: the token that the named
 // directories keep, else that of the root credentials in the environment, else

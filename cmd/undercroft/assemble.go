@@ -40,6 +40,8 @@ type system struct {
 	BackupMetadata func(ctx context.Context, directory string) error
 	// Directory administers accounts, users and access keys.
 	Directory admin.Directory
+	// Jobs controls the background jobs.
+	Jobs admin.JobDirectory
 	// Directories are the data directories that are open and ours. One that is
 	// missing, or is empty where data used to be, is not among them, and
 	// nothing is written into it.
@@ -104,6 +106,7 @@ func assemble(ctx context.Context, cfg config.Config, p parts) (*system, error) 
 		Checker:        store,
 		BackupMetadata: store.BackupMetadata,
 		Directory:      who,
+		Jobs:           jobs{store},
 		Directories:    store.Directories(),
 		Failed:         store.Failed(),
 		Err:            store.Err,

@@ -35,8 +35,10 @@ type process struct {
 	args    []string // after the program's name
 	environ []string
 	stdout  io.Writer
-	stderr  io.Writer
-	now     func() time.Time
+	// terminal says that stdout is one: a line that was written may be rewritten.
+	terminal bool
+	stderr   io.Writer
+	now      func() time.Time
 	// restoreSignals gives signals their default meaning back: the next one
 	// kills. It may be called more than once.
 	restoreSignals func()
@@ -55,7 +57,7 @@ func serveProcess(join assembler) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	context.AfterFunc(ctx, stop)
 	os.Exit(run(ctx, process{
-		args: os.Args[1:], environ: os.Environ(), stdout: os.Stdout, stderr: os.Stderr,
+		args: os.Args[1:], environ: os.Environ(), stdout: os.Stdout, stderr: os.Stderr, terminal: isTerminal(os.Stdout),
 		now: time.Now, restoreSignals: stop, assemble: join,
 	}))
 }

@@ -183,6 +183,7 @@ func (s *server) adminOptions(sys *system, root rootCredentials) admin.Options {
 	token := makeToken(vfs.Default(), sys.Directories, s.logger)
 	return admin.Options{
 		Directory:      sys.Directory,
+		JobDirectory:   sys.Jobs,
 		Tokens:         []string{token, admin.RootToken(root.AccessKey, string(root.SecretKey))},
 		Conditions:     append([]admin.Condition{{Name: "serving", Check: s.phase.check}}, sys.Conditions...),
 		Metrics:        s.registry,
