@@ -152,8 +152,9 @@ type Occupancy struct {
 	Shards int64 // of partitions that hold anything, lost ones left out
 	Bytes  int64 // that they may take
 	Open   int64 // of them, those of partitions that are not sealed
-	// Homeless is how many of them no other disk can take: each active one
-	// that serves holds another shard of the partition.
+	// Homeless is how many of them no other disk can take: those that are active
+	// and serve hold other shards of the partition, or are too few for it and the
+	// shards of it on other disks to be drained.
 	Homeless int64
 	// Fatal is how many partitions are short of more shards than they have
 	// parity without the disk.
@@ -184,7 +185,7 @@ func (s *Store) Occupancy(ctx context.Context, id metadata.DiskID) (out Occupanc
 			size = row.Capacity
 		}
 		out.Bytes += min(size, row.Capacity)
-		if !slices.ContainsFunc(others, func(d metadata.DiskID) bool { return !slices.Contains(row.Shards, d) }) {
+		if s.leavingShards(row, id) > freeOf(row, others) {
 			out.Homeless++
 		}
 		if len(row.Missing(func(d metadata.DiskID) bool { return d == id || !s.disks.serves(d) })) > int(row.M) {
@@ -196,6 +197,27 @@ func (s *Store) Occupancy(ctx context.Context, id metadata.DiskID) (out Occupanc
 		err = fmt.Errorf("look for what is on disk %s: %w", blobd.DiskID(id), err)
 	}
 	return out, err
+}
+
+// leavingShards counts the shards of a partition that are to go elsewhere once a
+// disk is drained.
+func (s *Store) leavingShards(row *metadata.Partition, id metadata.DiskID) (n int) {
+	for i, on := range row.Shards {
+		if on == id || s.disks.isLeaving(on) && !slices.Contains(row.Lost, uint8(i)) {
+			n++
+		}
+	}
+	return n
+}
+
+// freeOf counts the disks that hold no shard of a partition.
+func freeOf(row *metadata.Partition, disks []metadata.DiskID) (n int) {
+	for _, d := range disks {
+		if !slices.Contains(row.Shards, d) {
+			n++
+		}
+	}
+	return n
 }
 
 // targets are the other disks that take shards.

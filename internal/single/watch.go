@@ -71,9 +71,11 @@ func (s *System) LookAtDisks(ctx context.Context) {
 		}
 	}
 	s.noteOddities(seen, places)
-	for _, row := range s.roster.inventory() {
-		if id := blobd.DiskID(row.ID); !s.roster.serves(id) {
-			s.lookForDisk(ctx, row, places[id], seen)
+	for range 2 { // directories that traded places are in each other's way at first
+		for _, row := range s.roster.inventory() {
+			if id := blobd.DiskID(row.ID); !s.roster.serves(id) {
+				s.lookForDisk(ctx, row, places[id], seen)
+			}
 		}
 	}
 	for _, row := range s.roster.inventory() {
@@ -211,15 +213,18 @@ func (s *System) takeBack(ctx context.Context, row metadata.Disk, path string) e
 	if err := disk.Trial(s.opts.FS, path); err != nil {
 		return err
 	}
-	if old := s.roster.get(id); old != nil {
+	old := s.roster.get(id)
+	if old != nil {
 		if err := s.closeDisk(old); err != nil {
 			return err
 		}
-		s.roster.failedAgain(id, s.opts.Now())
 	}
 	d, err := s.openDisk(path, id, s.cluster)
 	if err != nil {
 		return err
+	}
+	if old != nil {
+		s.roster.failedAgain(id, s.opts.Now())
 	}
 	if err := s.returned(ctx, row, d); err != nil {
 		return fmt.Errorf("take disk %s back: %w", id, err)
