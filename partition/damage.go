@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"syscall"
 
 	"github.com/undercroft/undercroft/blobd"
 	"github.com/undercroft/undercroft/metadata"
@@ -44,7 +45,10 @@ func (q *damages) add(v *view, shard int, stripe int64, err error) {
 // ofTheFrame reports whether an error says something of the frame or its
 // shard, and not of the disk as a whole or of the one who asks.
 func ofTheFrame(err error) bool {
-	for _, other := range []error{errSlow, errMissing, blobd.ErrDiskFailed, blobd.ErrClosed, context.Canceled, context.DeadlineExceeded} {
+	for _, other := range []error{
+		errSlow, errMissing, blobd.ErrDiskFailed, blobd.ErrClosed, context.Canceled, context.DeadlineExceeded,
+		syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM,
+	} {
 		if errors.Is(err, other) {
 			return false
 		}
@@ -176,4 +180,31 @@ func (s *Store) recordShort(ctx context.Context, row *metadata.Partition, shard 
 		s.views.forget(row.ID)
 	}
 	return noted, err
+}
+
+// Annotate adds to the row of a partition that is not sealed which shards this
+// process knows to be missing or to lack frames. The row itself says so once it
+// is sealed.
+func (s *Store) Annotate(row *metadata.Partition) {
+	if row.State == metadata.PartitionSealed {
+		return
+	}
+	s.mu.Lock()
+	p := s.parts[row.ID]
+	s.mu.Unlock()
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range row.Shards {
+		n := uint8(i)
+		switch {
+		case slices.Contains(slices.Concat(row.Lost, row.Damaged), n):
+		case slices.Contains(p.absent, n):
+			row.Lost = append(row.Lost, n)
+		case p.unreadable || slices.Contains(p.spoiled, n):
+			row.Damaged = append(row.Damaged, n)
+		}
+	}
 }

@@ -38,8 +38,11 @@ type disk struct {
 	until    time.Time  // no new partitions before
 	failures int
 	cause    error
-	known    bool      // what it holds was held against the metadata
-	look     time.Time // not before
+	// What it holds is held against the metadata: what is missing first, and
+	// then, when that is known of all disks, what should not be there.
+	known, tidied bool
+	inspected     metadata.PartitionID // how far the look for what is missing has come
+	look          time.Time            // not before
 }
 
 // usable returns nil when new partitions may be placed on the disk.

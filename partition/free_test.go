@@ -355,7 +355,7 @@ func TestSweepEndsASealThatWasCutShort(t *testing.T) {
 		t.Errorf("a shard that nobody has looked at: %+v, %v", st, err)
 	}
 	for _, d := range s.disks.all() {
-		d.setKnown()
+		d.setInspected(0)
 	}
 	if next, _, err := s.Sweep(t.Context(), p.row.ID, 0, 10); next != -1 || err != nil {
 		t.Fatalf("Sweep goes on at %d: %v", next, err)

@@ -29,6 +29,9 @@ type openPartition struct {
 	checked bool       // every frame was looked for
 	doubted bool       // what a disk of it holds may be older than what was written
 	spoiled []uint8    // shards of which a read found frames missing or corrupt
+	absent  []uint8    // shards that could not be fenced when that was last tried
+
+	unreadable bool // a stripe could not be read when the partition was to be sealed
 }
 
 // scheme embeds the numbers that every computation needs.

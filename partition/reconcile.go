@@ -6,56 +6,84 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/undercroft/undercroft/blobd"
 	"github.com/undercroft/undercroft/metadata"
 )
 
+const (
+	// inspectPage is how many rows one call holds against a disk, and
+	// inspectConcurrency how many shards it looks at at a time: there may be a
+	// hundred thousand, and repairs wait for the call.
+	inspectPage        = 256
+	inspectConcurrency = 8
+	// maxLooks is how often a shard is looked at whose row changes meanwhile.
+	maxLooks = 8
+	// reconcileRetry is how long a disk is left alone that could not be reconciled.
+	reconcileRetry = time.Minute
+	// tidyRetry is how long shards stay that belong elsewhere and may be needed.
+	tidyRetry = 10 * time.Minute
+)
+
 // Reconciled is what was found on a disk.
 type Reconciled struct {
 	Disk       metadata.DiskID
-	Missing    int // shards that the metadata place there and that are not
+	Missing    int // shards that the metadata place there and that are not, or lack frames
 	Superseded int // shards that are elsewhere by now: removed
-	Unknown    int // shards of partitions that the metadata do not know: set aside
+	Kept       int // shards that should be elsewhere by now, where they are not whole
+	Unknown    int // shards of partitions that the metadata do not know so: set aside
 }
 
-// Reconcile holds what one disk holds against the metadata: one that was
-// attached since, or at the start. It returns false when there is none left. One
+// Reconcile holds some of what one disk holds against the metadata: of one that
+// was attached since, or at the start. It returns false when there is none left. One
 // that fails is left alone for a minute, and does not hold up the others.
-// Shards that are not there are recorded as lost. Shards that were superseded
-// while their disk was away are removed. Shards of no known partition are
-// moved out of the way and kept, for metadata may have been restored
-// from a copy that is too old.
+//
+// Shards that are not there are recorded as lost. When that is done for all disks,
+// those that were superseded while their disk was away are removed, provided
+// that what supersedes them is whole: otherwise they may be all that there is, and
+// stay for [Store.Repair]. Shards of no known partition are moved out of the
+// way and kept, for metadata may have been restored from a copy that is too old.
 func (s *Store) Reconcile(ctx context.Context) (Reconciled, bool, error) {
 	if !s.begin() {
 		return Reconciled{}, false, ErrClosed
 	}
 	defer s.work.Done()
-	now := s.opts.Now()
-	for _, d := range s.disks.all() {
-		if !d.isUnknown(now) || d.usable(now) != nil {
-			continue
+	for _, step := range []struct {
+		due func(*disk, time.Time) bool
+		do  func(context.Context, *disk) (Reconciled, error)
+	}{{(*disk).isUnknown, s.inspect}, {(*disk).isUntidy, s.tidy}} {
+		now := s.opts.Now()
+		for _, d := range s.disks.all() {
+			if !step.due(d, now) || d.usable(now) != nil {
+				continue
+			}
+			out, err := step.do(ctx, d)
+			if err != nil {
+				d.lookAgain(now.Add(reconcileRetry))
+				return out, true, fmt.Errorf("reconcile disk %s: %w", d.ID(), err)
+			}
+			return out, true, nil
 		}
-		out, err := s.reconcile(ctx, d)
-		if err != nil {
-			d.lookAgain(now.Add(reconcileRetry))
-			return out, true, fmt.Errorf("reconcile disk %s: %w", d.ID(), err)
-		}
-		d.setKnown()
-		return out, true, nil
 	}
 	return Reconciled{}, false, nil
 }
 
-// reconcileRetry is how long a disk is left alone that could not be reconciled.
-const reconcileRetry = time.Minute
-
-// isUnknown reports whether the disk is to be reconciled now.
+// isUnknown reports whether what the disk lacks is to be looked for now.
 func (d *disk) isUnknown(now time.Time) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return !d.known && !now.Before(d.look)
+}
+
+// isUntidy reports whether what the disk has too much is to be looked for now.
+func (d *disk) isUntidy(now time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.known && !d.tidied && !now.Before(d.look)
 }
 
 func (d *disk) lookAgain(at time.Time) {
@@ -70,56 +98,100 @@ func (d *disk) isKnown() bool {
 	return d.known
 }
 
-func (d *disk) setKnown() {
+// setInspected notes how far the look for missing shards has come; 0 is to the end.
+func (d *disk) setInspected(to metadata.PartitionID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.known = true
+	d.inspected = to
+	d.known = d.known || to == 0
 }
 
-func (s *Store) reconcile(ctx context.Context, d *disk) (Reconciled, error) {
+func (d *disk) inspectedTo() metadata.PartitionID {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.inspected
+}
+
+func (d *disk) setTidied() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.tidied = true
+}
+
+// doubt has the whole disk looked at again.
+func (d *disk) doubt() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.known, d.tidied, d.inspected, d.look = false, false, 0, time.Time{}
+}
+
+// inspect looks for the shards that the next rows place on a disk.
+func (s *Store) inspect(ctx context.Context, d *disk) (Reconciled, error) {
 	out := Reconciled{Disk: d.id}
-	// The rows twice: what was sealed before the list must be in it, and what
-	// is in it had a row by then.
-	expected, err := s.sealedOn(ctx, d)
-	if err != nil {
-		return out, err
-	}
-	var ids []blobd.ShardID
-	err = s.attend(d, func() error {
-		list, err := d.List(ctx)
-		if err == nil {
-			ids = list
-		}
+	var rows []metadata.Partition
+	err := s.db.View(ctx, class, func(r *metadata.Reader) (err error) {
+		rows, err = r.Partitions(d.inspectedTo(), inspectPage)
 		return err
 	})
 	if err != nil {
+		return out, fmt.Errorf("list partitions: %w", err)
+	}
+	var next metadata.PartitionID
+	if len(rows) == inspectPage {
+		next = rows[len(rows)-1].ID
+	}
+	var mu sync.Mutex
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(inspectConcurrency)
+	for i := range rows {
+		if row := &rows[i]; isExpectedOn(row, d) {
+			g.Go(func() error {
+				noted, err := s.inspectRow(ctx, d, row)
+				mu.Lock()
+				defer mu.Unlock()
+				if noted {
+					out.Missing++
+				}
+				return err
+			})
+		}
+	}
+	if err := g.Wait(); err != nil {
 		return out, err
 	}
-	there := make(map[blobd.ShardID]bool, len(ids))
-	for _, id := range ids {
-		there[id] = true
+	d.setInspected(next)
+	return out, nil
+}
+
+// isExpectedOn reports whether a disk should have a shard of a sealed partition.
+func isExpectedOn(row *metadata.Partition, d *disk) bool {
+	i := slices.Index(row.Shards, d.id)
+	return i >= 0 && row.State == metadata.PartitionSealed && !slices.Contains(row.Lost, uint8(i))
+}
+
+// inspectRow looks at the shard of a row on a disk, again while the row changes:
+// what was seen holds for the row that it was seen with.
+func (s *Store) inspectRow(ctx context.Context, d *disk, row *metadata.Partition) (noted bool, err error) {
+	for range maxLooks {
+		shard := slices.Index(row.Shards, d.id)
+		lost, damaged, err := s.inspectShard(ctx, d, row, shard)
+		if err != nil || !lost && !damaged {
+			return false, err
+		}
+		if noted, err := s.recordShort(ctx, row, uint8(shard), lost); err != nil || noted {
+			return noted, err
+		}
+		var now *metadata.Partition
+		err = s.db.View(ctx, class, func(r *metadata.Reader) (err error) {
+			now, err = r.Partition(row.ID)
+			return err
+		})
+		if err != nil || now == nil || !isExpectedOn(now, d) || now.Epoch == row.Epoch {
+			return false, err
+		}
+		row = now
 	}
-	for i := range expected {
-		row := &expected[i]
-		shard := uint8(slices.Index(row.Shards, d.id))
-		lost, damaged := !there[shardID(row.ID, int(shard))], false
-		if !lost {
-			if lost, damaged, err = s.inspectShard(ctx, d, row, int(shard)); err != nil {
-				return out, err
-			}
-		}
-		if !lost && !damaged {
-			continue
-		}
-		noted, err := s.recordShort(ctx, row, shard, lost)
-		if err != nil {
-			return out, err
-		}
-		if noted {
-			out.Missing++
-		}
-	}
-	return out, s.tidy(ctx, d, there, &out)
+	return false, fmt.Errorf("%w: %s, again and again", errMoved, pid(row.ID))
 }
 
 // inspectShard looks at a shard of a sealed partition. One that is not sealed
@@ -127,26 +199,36 @@ func (s *Store) reconcile(ctx context.Context, d *disk) (Reconciled, error) {
 // that is referenced tells.
 func (s *Store) inspectShard(ctx context.Context, d *disk, row *metadata.Partition, shard int) (lost, damaged bool, err error) {
 	id := shardID(row.ID, shard)
-	st, err := d.Stat(ctx, id)
+	st, err := s.statShard(ctx, d, id)
 	if ctx.Err() != nil {
 		return false, false, ctx.Err()
 	}
+	if err != nil && !ofTheFrame(err) {
+		return false, false, err
+	}
 	if err != nil {
-		return ofTheFrame(err), false, nil
+		return true, false, nil
 	}
 	if st.Sealed || slices.Contains(row.Damaged, uint8(shard)) {
 		return false, false, nil
 	}
 	v := s.readView(row)
+	v.disks[shard] = d
 	err = s.eachStripe(ctx, row.ID, func(stripe int64) error {
 		err := s.checkFrame(ctx, v, shard, stripe)
-		if err == nil || !ofTheFrame(err) || ctx.Err() != nil {
+		if err == nil || ctx.Err() != nil {
 			return ctx.Err()
 		}
 		_, referenced, e := s.stripeRow(ctx, row.ID, stripe)
+		if !ofTheFrame(err) && referenced && e == nil {
+			return err // nothing is known of it yet
+		}
 		damaged = damaged || referenced
 		return e
 	})
+	if errors.Is(err, ErrUnreadable) {
+		return false, true, nil // with this frame or without: to be looked at by repair
+	}
 	if err != nil || damaged {
 		return false, damaged, err
 	}
@@ -158,6 +240,22 @@ func (s *Store) inspectShard(ctx context.Context, d *disk, row *metadata.Partiti
 		s.opts.Logger.WarnContext(ctx, "shard is not sealed yet", slog.String("shard", id.String()), slog.Any("error", err))
 	}
 	return false, false, ctx.Err()
+}
+
+// statShard asks a disk about a shard.
+func (s *Store) statShard(ctx context.Context, d *disk, id blobd.ShardID) (blobd.ShardStat, error) {
+	var st blobd.ShardStat
+	err := s.attend(d, func() error {
+		now, err := d.Stat(ctx, id)
+		if err == nil {
+			st = now
+		}
+		return err
+	})
+	if err != nil {
+		return blobd.ShardStat{}, err
+	}
+	return st, nil
 }
 
 // CheckReopened looks for every frame that is referenced in a partition which an
@@ -178,6 +276,9 @@ func (s *Store) CheckReopened(ctx context.Context) (bool, error) {
 		err := s.eachStripe(ctx, p.row.ID, func(stripe int64) error { return s.checkHeaders(ctx, v, stripe, bad) })
 		if err != nil && !errors.Is(err, ErrUnreadable) {
 			return false, err
+		}
+		for shard := range bad {
+			p.spoil(uint8(shard))
 		}
 		p.setChecked()
 		if err != nil || len(bad) > 0 {
@@ -218,89 +319,11 @@ func (s *Store) checkHeaders(ctx context.Context, v *view, stripe int64, bad map
 	return nil
 }
 
-// sealedOn lists the sealed partitions of which a disk should have a shard.
-func (s *Store) sealedOn(ctx context.Context, d *disk) (rows []metadata.Partition, err error) {
-	err = s.db.EachPartition(ctx, class, func(row *metadata.Partition) error {
-		i := slices.Index(row.Shards, d.id)
-		if i >= 0 && row.State == metadata.PartitionSealed && !slices.Contains(row.Lost, uint8(i)) {
-			rows = append(rows, *row)
-		}
-		return nil
-	})
-	return rows, err
-}
-
-// tidy takes away what was listed on a disk and does not belong there.
-func (s *Store) tidy(ctx context.Context, d *disk, there map[blobd.ShardID]bool, out *Reconciled) error {
-	superseded := map[blobd.ShardID]blobd.Epoch{}
-	err := s.db.EachPartition(ctx, class, func(row *metadata.Partition) error {
-		for i, on := range row.Shards {
-			id := shardID(row.ID, i)
-			if there[id] && on != d.id {
-				superseded[id] = blobd.Epoch(row.Epoch)
-			}
-			delete(there, id)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	for id, epoch := range superseded {
-		gone, err := s.discardSuperseded(ctx, d, id, epoch)
-		if err != nil {
-			return err
-		}
-		if gone {
-			out.Superseded++
-		}
-	}
-	for id := range there {
-		if err := s.attend(d, func() error { return d.Disown(ctx, id) }); err != nil {
-			return err
-		}
-		out.Unknown++
-		s.opts.Logger.WarnContext(ctx, "shard of no known partition is set aside", slog.String("shard", id.String()), slog.String("disk", d.ID().String()))
-	}
-	return nil
-}
-
-// discardSuperseded removes a shard from a disk where the row, at this epoch, does not
-// place it. One that has the row's epoch was left by a repair that did not end,
-// or belongs to one under way: that ends it, by raising the epoch first.
-func (s *Store) discardSuperseded(ctx context.Context, d *disk, id blobd.ShardID, epoch blobd.Epoch) (bool, error) {
-	err := s.attend(d, func() error { return d.Discard(ctx, id, epoch) })
-	if !errors.Is(err, blobd.ErrStaleEpoch) {
-		return err == nil, err
-	}
-	err = s.settled(ctx, func(tx *metadata.Tx) error {
-		row, err := tx.Partition(metadata.PartitionID(id.Partition))
-		if err != nil {
-			return err
-		}
-		if row == nil || row.State != metadata.PartitionSealed || row.Shards[id.Index] == d.id {
-			return errMoved
-		}
-		row.Epoch++
-		epoch = blobd.Epoch(row.Epoch)
-		return tx.PutPartition(row)
-	})
-	if errors.Is(err, errMoved) {
-		return false, nil
-	}
-	if err == nil {
-		err = s.attend(d, func() error { return d.Discard(ctx, id, epoch) })
-	}
-	if errors.Is(err, blobd.ErrStaleEpoch) {
-		return false, nil // of a repair that has begun since
-	}
-	return err == nil, err
-}
-
 // Redundancy counts the partitions by how many of their shards are lost, damaged or
 // on disks that do not serve. It reads all rows.
 func (s *Store) Redundancy(ctx context.Context) (out metadata.Redundancy, err error) {
 	err = s.db.EachPartition(ctx, class, func(row *metadata.Partition) error {
+		s.Annotate(row)
 		out.Count(row, func(id metadata.DiskID) bool { return !s.disks.serves(id) })
 		return nil
 	})

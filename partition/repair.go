@@ -56,10 +56,13 @@ func (s *Store) Repair(ctx context.Context, id metadata.PartitionID, shard uint8
 	if err := r.start(ctx); err != nil {
 		return Repaired{}, ignoreMoved(err)
 	}
-	if r.revive(ctx) {
+	if r.revive(ctx) || r.adopt(ctx) {
 		r.done.Revived = true
-		s.stats.revived.Add(1)
 		err := r.finish(ctx)
+		if err == nil {
+			s.stats.revived.Add(1)
+			r.discardOld(ctx)
+		}
 		return r.done, ignoreMoved(err)
 	}
 	done, err := r.replace(ctx)
@@ -90,8 +93,10 @@ type repair struct {
 	pace   Pace
 	own    *disk // where the shard is said to be; nil when that does not serve
 	target *disk
-	final  bool // the old shard is gone for good and all others are within reach
-	moving bool // the old shard is whole, and is to be on another disk
+	copies []*disk // serve and hold a shard of this name, though the row does not place it there
+	place  *disk   // where the shard is in the end
+	final  bool    // the old shard is gone for good and all others are within reach
+	moving bool    // the old shard is whole, and is to be on another disk
 	done   Repaired
 }
 
@@ -122,7 +127,8 @@ func (r *repair) prepare(ctx context.Context, id metadata.PartitionID) (bool, er
 	}
 	r.final = r.own == nil && r.isFinal(disks)
 	r.target, err = r.choose(ctx, disks)
-	if errors.Is(err, ErrNoTarget) && r.own != nil && slices.Contains(row.Lost, r.shard) {
+	r.copies = r.findCopies(ctx, disks)
+	if errors.Is(err, ErrNoTarget) && (r.own != nil && slices.Contains(row.Lost, r.shard) || len(r.copies) > 0) {
 		return true, nil // it may be whole where it is
 	}
 	return err == nil, err
@@ -188,9 +194,14 @@ func (r *repair) choose(ctx context.Context, rows []metadata.Disk) (*disk, error
 }
 
 // start raises the epoch: earlier repairs of the partition do not count from
-// now on.
+// now on. It ends above what the files of the shard say, which is more than what the row
+// says where the metadata were restored from a copy.
 func (r *repair) start(ctx context.Context) error {
-	return r.change(ctx, func(*metadata.Tx, *metadata.Partition) error { return nil })
+	floor := r.floor(ctx)
+	return r.change(ctx, func(_ *metadata.Tx, row *metadata.Partition) error {
+		row.Epoch = max(row.Epoch, floor)
+		return nil
+	})
 }
 
 // finish makes the row count on the shard again.
@@ -199,19 +210,20 @@ func (r *repair) finish(ctx context.Context) error {
 		is := func(i uint8) bool { return i == r.shard }
 		row.Lost = slices.DeleteFunc(row.Lost, is)
 		row.Damaged = slices.DeleteFunc(row.Damaged, is)
-		if !r.done.Revived {
-			row.Shards[r.shard] = r.target.id
-		}
 		if r.done.Unreadable > 0 {
 			row.Damaged = append(row.Damaged, r.shard)
 		}
-		if r.done.Revived {
+		if row.Shards[r.shard] == r.place.id {
 			return nil
 		}
-		return mayHold(tx, r.target.id) // or it is to be drained since
+		row.Shards[r.shard] = r.place.id
+		return mayHold(tx, r.place.id) // or it is to be drained since
 	})
 	r.done.Done = err == nil
 	r.store.views.forget(r.row.ID)
+	if now := r.store.disks.get(r.place.id); err == nil && now != nil && now != r.place {
+		now.doubt() // it came in place of the one that was written to, and may be older
+	}
 	return err
 }
 
@@ -255,18 +267,8 @@ func (r *repair) revive(ctx context.Context) bool {
 	if err != nil {
 		return false
 	}
-	v := s.readView(&r.row)
-	err = s.eachStripe(ctx, r.row.ID, func(stripe int64) error {
-		err := s.checkFrame(ctx, v, int(r.shard), stripe)
-		if err == nil {
-			return nil
-		}
-		if gone, e := r.unreferenced(ctx, stripe); e != nil || gone {
-			return e
-		}
-		return err
-	})
-	return err == nil
+	r.place = r.own
+	return r.isWhole(ctx, r.own)
 }
 
 // unreferenced reports whether a stripe that could not be read is garbage by now.
@@ -294,6 +296,7 @@ func (r *repair) rebuild(ctx context.Context) error {
 	if err := to.Commit(ctx); err != nil {
 		return fmt.Errorf("on disk %s: %w", r.target.ID(), err)
 	}
+	r.place = r.target
 	return nil
 }
 
@@ -338,11 +341,16 @@ func (r *repair) cleanUp(ctx context.Context) {
 	r.discard(ctx, r.target)
 }
 
-// discardOld takes the superseded shard off a disk that serves. One that comes
+// discardOld takes superseded shards off the disks that serve. One that comes
 // back later is met by [Store.Reconcile].
 func (r *repair) discardOld(ctx context.Context) {
-	if r.own != nil && r.own != r.target {
-		r.discard(ctx, r.own)
+	for _, d := range r.store.disks.all() {
+		if r.place.Failed() != nil {
+			return // what is left may be needed
+		}
+		if d.id != r.place.id && d.Failed() == nil {
+			r.discard(ctx, d)
+		}
 	}
 }
 

@@ -293,7 +293,7 @@ func TestReconcileGoesPastABadDisk(t *testing.T) {
 	s := w.open(t, Options{Capacity: minCapacity, Disks: disks, Now: func() time.Time { return now }})
 	defer closeStore(t, s)
 	run := func() (unknown, failed int) {
-		for range 5 {
+		for range 8 {
 			r, _, err := s.Reconcile(t.Context())
 			unknown += r.Unknown
 			if err != nil {

@@ -84,7 +84,7 @@ func (w *sealedWorld) mustBeWhole(tb testing.TB, s *Store) {
 			continue
 		}
 		p := newOpenPartition(row, nil, 0)
-		damaged, err := s.verifyReferenced(tb.Context(), p, nil)
+		damaged, err := s.verifyReferenced(tb.Context(), p, &findings{disks: s.disks.attached(&row)})
 		if err != nil || len(damaged) > 0 || len(row.Lost)+len(row.Damaged) > 0 {
 			tb.Errorf("damaged shards %v, %v; %+v", damaged, err, row)
 		}

@@ -110,12 +110,25 @@ func (s *Store) sealOne(ctx context.Context, p *openPartition) (bool, error) {
 	s.forget(p)
 	s.stats.sealed.Add(1)
 	s.views.forget(p.row.ID)
-	return true, s.sealShards(ctx, &row)
+	s.doubtReplaced(&row, found.disks)
+	return true, s.sealShards(ctx, &row, found.disks)
+}
+
+// doubtReplaced has those disks of a partition looked at again that are not the
+// ones that its row was written for: they were attached meanwhile, and may
+// have been looked at before the row said what they should hold.
+func (s *Store) doubtReplaced(row *metadata.Partition, disks []*disk) {
+	for i, id := range row.Shards {
+		if d := s.disks.get(id); d != nil && disks[i] != nil && d != disks[i] {
+			d.doubt()
+		}
+	}
 }
 
 // findings is what there is to say of a partition when it is sealed.
 type findings struct {
 	end     int64
+	disks   []*disk // that were looked at
 	lost    []uint8 // shards that are not within reach
 	damaged []uint8 // shards that are, but lack frames
 }
@@ -128,6 +141,10 @@ func (s *Store) findings(ctx context.Context, p *openPartition) (*findings, erro
 	verify := p.inherited || p.doubted
 	p.mu.Unlock()
 	disks := s.disks.resolve(&p.row)
+	f.disks = disks
+	for i, d := range disks { // one may have been attached just now
+		verify = verify || d != nil && d != p.disks[i]
+	}
 	if !verify {
 		// What this process wrote was durable on every shard.
 		if s.anyHangs(disks) {
@@ -143,11 +160,16 @@ func (s *Store) findings(ctx context.Context, p *openPartition) (*findings, erro
 		fenced := s.fenceShards(ctx, &p.row, disks)
 		f.end, f.lost = max(f.end, fenced.end), fenced.lost
 	}
-	if ctx.Err() != nil || len(f.lost) > p.m {
-		return nil, ctx.Err() //nolint:nilnil // nil is the answer: wait
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	p.setAbsent(f.lost)
+	if len(f.lost) > p.m {
+		return nil, nil //nolint:nilnil // nil is the answer: wait
 	}
 	if verify {
-		bad, err := s.verifyReferenced(ctx, p, f.lost)
+		bad, err := s.verifyReferenced(ctx, p, f)
+		p.setUnreadable(errors.Is(err, ErrUnreadable))
 		if err != nil {
 			return nil, err
 		}
@@ -156,6 +178,20 @@ func (s *Store) findings(ctx context.Context, p *openPartition) (*findings, erro
 	slices.Sort(f.damaged)
 	f.damaged = slices.DeleteFunc(slices.Compact(f.damaged), func(i uint8) bool { return slices.Contains(f.lost, i) })
 	return f, nil
+}
+
+// setAbsent notes which shards are not within reach.
+func (p *openPartition) setAbsent(shards []uint8) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.absent = shards
+}
+
+// setUnreadable notes whether a stripe cannot be read.
+func (p *openPartition) setUnreadable(is bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.unreadable = is
 }
 
 // anyHangs reports whether a disk does not answer at the moment.
@@ -191,12 +227,13 @@ func (s *Store) sealRow(ctx context.Context, p *openPartition, f *findings) (met
 
 // sealShards closes the files of a sealed partition for good. The metadata
 // decide; a shard that fails here takes no append either, since nobody has
-// its epoch. A sealed partition may be dropped while this runs: its files are
+// its epoch. disks are those that were looked at: what another one holds is not
+// known. A sealed partition may be dropped while this runs: its files are
 // gone then, and nothing is missing.
-func (s *Store) sealShards(ctx context.Context, row *metadata.Partition) error {
+func (s *Store) sealShards(ctx context.Context, row *metadata.Partition, disks []*disk) error {
 	var g errgroup.Group
-	for i, d := range s.disks.resolve(row) {
-		if d == nil {
+	for i, d := range disks {
+		if d == nil || slices.Contains(row.Lost, uint8(i)) {
 			continue
 		}
 		g.Go(func() error {
@@ -206,6 +243,11 @@ func (s *Store) sealShards(ctx context.Context, row *metadata.Partition) error {
 			})
 			if errors.Is(err, blobd.ErrStaleEpoch) {
 				return nil // repair has taken it further
+			}
+			if errors.Is(err, blobd.ErrShardNotFound) || errors.Is(err, blobd.ErrCorrupt) {
+				if noted, e := s.recordShort(ctx, row, uint8(i), true); e != nil || noted {
+					return e
+				}
 			}
 			if err != nil {
 				return fmt.Errorf("seal shard %d of %s on disk %s: %w", i, pid(row.ID), d.ID(), err)

@@ -125,18 +125,34 @@ func (s *Store) raiseEpochs(ctx context.Context, rows []metadata.Partition) erro
 // nil when the partition is gone. Only an error of the metadata is an error.
 func (s *Store) takeOne(ctx context.Context, row *metadata.Partition) (*openPartition, error) {
 	if row.State == metadata.PartitionCreating || row.State == metadata.PartitionDropped {
-		if err := s.drop(ctx, row); err != nil {
+		err := s.disownWritten(ctx, row)
+		if err == nil {
+			err = s.drop(ctx, row)
+		}
+		if err != nil {
 			s.opts.Logger.WarnContext(ctx, "partition is not dropped yet", slog.String("partition", pid(row.ID)), slog.Any("error", err))
 		}
 		return nil, ctx.Err()
 	}
 	disks := s.disks.resolve(row)
 	f := s.fenceShards(ctx, row, disks)
+	if errors.Is(f.err, blobd.ErrStaleEpoch) {
+		// Nobody raises the epoch of a shard before that of its row: the metadata
+		// are older than the disks.
+		err := s.outrank(ctx, row, disks)
+		if errors.Is(err, errMoved) {
+			return nil, nil //nolint:nilnil // it is somebody else's
+		}
+		if err != nil {
+			return nil, err
+		}
+		f = s.fenceShards(ctx, row, disks)
+	}
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
 	p := newOpenPartition(*row, disks, f.end)
-	p.inherited = true
+	p.inherited, p.absent = true, f.lost
 	p.retired = len(f.lost) > 0 || f.sealed || row.State != metadata.PartitionOpen || !s.worthReopening(p)
 	p.closing = row.State == metadata.PartitionClosing
 	if len(f.lost) > 0 {
@@ -145,6 +161,56 @@ func (s *Store) takeOne(ctx context.Context, row *metadata.Partition) (*openPart
 	}
 	s.track(p)
 	return p, nil
+}
+
+// disownWritten sets the shards aside of a partition that was never opened, as the metadata
+// say, and that was written to all the same: these metadata are older than the disks.
+func (s *Store) disownWritten(ctx context.Context, row *metadata.Partition) error {
+	for i, d := range s.disks.resolve(row) {
+		if d == nil || row.State != metadata.PartitionCreating {
+			continue
+		}
+		id := shardID(row.ID, i)
+		st, err := s.statShard(ctx, d, id)
+		if err != nil || st.End == 0 && !st.Sealed && st.Epoch <= firstEpoch {
+			continue
+		}
+		if err := s.disown(ctx, d, id, &Reconciled{}); err != nil {
+			return fmt.Errorf("set shard %s aside: %w", id, err)
+		}
+	}
+	return nil
+}
+
+// outrank raises a partition's epoch above those of its shards; row is brought up
+// to date.
+func (s *Store) outrank(ctx context.Context, row *metadata.Partition, disks []*disk) error {
+	highest := row.Epoch
+	for i, d := range disks {
+		if d == nil {
+			continue
+		}
+		if st, err := s.statShard(ctx, d, shardID(row.ID, i)); err == nil {
+			highest = max(highest, metadata.Epoch(st.Epoch))
+		}
+	}
+	s.opts.Logger.WarnContext(ctx, "shards of a partition are younger than the metadata: these were restored from a copy, it seems",
+		slog.String("partition", pid(row.ID)), slog.Any("epoch", row.Epoch), slog.Any("shards", highest))
+	return s.settled(ctx, func(tx *metadata.Tx) error {
+		now, err := tx.Partition(row.ID)
+		if err != nil {
+			return err
+		}
+		if now == nil || now.State != row.State || now.Epoch != row.Epoch && now.Epoch != highest+1 {
+			return errMoved
+		}
+		now.Epoch = highest + 1
+		if err := tx.PutPartition(now); err != nil {
+			return err
+		}
+		*row = *now
+		return nil
+	})
 }
 
 // worthReopening reports whether a partition is as good as a new one.

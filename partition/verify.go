@@ -14,10 +14,15 @@ const refPage = 1000
 
 // verifyReferenced checks that every stripe with a reference can be read
 // without the lost shards. It returns the other shards that lack a frame of one.
-func (s *Store) verifyReferenced(ctx context.Context, p *openPartition, lost []uint8) (damaged []uint8, err error) {
+func (s *Store) verifyReferenced(ctx context.Context, p *openPartition, f *findings) (damaged []uint8, err error) {
 	row := p.row
-	row.Lost = lost
+	row.Lost = f.lost
 	v := s.viewOf(&row)
+	for i := range v.disks {
+		if v.disks[i] != nil {
+			v.disks[i] = f.disks[i]
+		}
+	}
 	bad := make(map[int]bool, len(v.disks))
 	err = s.eachStripe(ctx, v.id, func(stripe int64) error { return s.verifyStripe(ctx, v, stripe, bad) })
 	for shard := range bad {
