@@ -136,7 +136,7 @@ func (h *handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.Is(err, iam.ErrNoSuchAccount), errors.Is(err, iam.ErrNoSuchUser), errors.Is(err, iam.ErrNoSuchKey), errors.Is(err, ErrNoSuchJob):
 		code = http.StatusNotFound
-	case errors.Is(err, iam.ErrExists), errors.Is(err, iam.ErrInUse):
+	case errors.Is(err, iam.ErrExists), errors.Is(err, iam.ErrInUse), errors.Is(err, ErrDisk):
 		code = http.StatusConflict
 	case errors.Is(err, iam.ErrInvalid):
 		code = http.StatusBadRequest

@@ -14,9 +14,10 @@
 //	     /-/jobs      background jobs: how far they are, pause, resume, run; JSON
 //	     /-/accounts  accounts and their users; JSON
 //	     /-/keys      access keys; JSON
+//	     /-/disks     disks; JSON
 //	GET  /-/debug/pprof/…
 //
-// Jobs, accounts and keys need a token, that of the root credentials or one that only
+// Jobs, disks, accounts and keys need a token, that of the root credentials or one that only
 // who can read the data directories knows. Whoever reaches the listener is trusted
 // with the rest, which is why it listens on the loopback address by default.
 // Requests that a web page makes are refused, whether it is of another origin or
@@ -86,7 +87,9 @@ type Options struct {
 	// Directory and JobDirectory are shown to requests with one of the Tokens.
 	Directory    Directory
 	JobDirectory JobDirectory
-	Tokens       []string
+	// DiskDirectory is shown likewise.
+	DiskDirectory DiskDirectory
+	Tokens        []string
 	// Logger gets what a client cannot be told any more. Nil discards it.
 	Logger *slog.Logger
 }
@@ -125,6 +128,9 @@ func NewHandler(o Options) http.Handler {
 	}
 	if o.JobDirectory != nil {
 		h.handleJobs(mux)
+	}
+	if o.DiskDirectory != nil {
+		h.handleDisks(mux)
 	}
 	mux.Handle("GET "+pathPprof, http.StripPrefix("/-", h.profiles()))
 	return addressed(http.NewCrossOriginProtection().Handler(mux))

@@ -29,6 +29,8 @@ What there is to do
   compact   move what is left of partitions that are mostly garbage
   pause, resume
             stop a background job, and let it go on
+  disk      list, add, drain and remove disks while the server runs
+  drain     take everything off a disk: disk drain
   account   manage accounts: create, list, show, set, disable, enable, delete
   user      manage the users of accounts and their policies
   key       manage access keys: create, list, rotate, disable, enable, delete

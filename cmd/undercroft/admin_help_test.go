@@ -30,6 +30,7 @@ func TestHelpNamesEveryVerb(t *testing.T) {
 		{"user help", accountUsageText},
 		{"jobs --help", jobUsageText},
 		{"repair -h", jobUsageText},
+		{"disk --help", diskUsageText},
 		{"pause help", jobUsageText},
 		{"--help", adminUsageText},
 		{"status -h", adminUsageText},

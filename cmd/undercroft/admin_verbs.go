@@ -56,6 +56,7 @@ type topic struct {
 func topics() []topic {
 	return []topic{
 		{jobUsageText, jobVerbs()},
+		{diskUsageText, diskVerbs()},
 		{accountUsageText, slices.Concat(accountVerbs(), userVerbs(), keyVerbs(), metadataVerbs())},
 	}
 }
@@ -163,7 +164,9 @@ func (v verb) parse(args []string) (*verbInput, error) {
 	return in, nil
 }
 
-func isSwitch(flag string) bool { return slices.Contains([]string{"no-key", "now", "watch"}, flag) }
+func isSwitch(flag string) bool {
+	return slices.Contains([]string{"no-key", "now", "watch", "cancel", "lost"}, flag)
+}
 
 // findToken returns what opens the admin listener: the token that the named
 // directories keep, else that of the root credentials in the environment, else

@@ -42,6 +42,8 @@ type system struct {
 	Directory admin.Directory
 	// Jobs controls the background jobs.
 	Jobs admin.JobDirectory
+	// Disks keeps the disks.
+	Disks admin.DiskDirectory
 	// Directories are the data directories that are open and ours. One that is
 	// missing, or is empty where data used to be, is not among them, and
 	// nothing is written into it.
@@ -107,6 +109,7 @@ func assemble(ctx context.Context, cfg config.Config, p parts) (*system, error) 
 		BackupMetadata: store.BackupMetadata,
 		Directory:      who,
 		Jobs:           jobs{store},
+		Disks:          disks{store},
 		Directories:    store.Directories(),
 		Failed:         store.Failed(),
 		Err:            store.Err,

@@ -184,6 +184,7 @@ func (s *server) adminOptions(sys *system, root rootCredentials) admin.Options {
 	return admin.Options{
 		Directory:      sys.Directory,
 		JobDirectory:   sys.Jobs,
+		DiskDirectory:  sys.Disks,
 		Tokens:         []string{token, admin.RootToken(root.AccessKey, string(root.SecretKey))},
 		Conditions:     append([]admin.Condition{{Name: "serving", Check: s.phase.check}}, sys.Conditions...),
 		Metrics:        s.registry,
