@@ -50,6 +50,12 @@ type Options struct {
 	// of shards moved off disks that are to be drained; 0 is no
 	// bound. For what is rebuilt about k times as much is read.
 	RepairBandwidth int64
+	// ScrubInterval is how often every frame of every partition is verified; 0 is
+	// two weeks, negative is never but when asked.
+	ScrubInterval time.Duration
+	// ScrubBandwidth bounds the bytes of shards verified in a second; 0 follows from
+	// the interval, negative is no bound.
+	ScrubBandwidth int64
 	// Sole says that no other process works on this store, because this one
 	// holds the locks of its directories: leases are neither needed nor written, and
 	// those of a process that is gone do not count.
@@ -73,6 +79,7 @@ func (o *Options) defaults(db *metadata.DB) {
 	o.IntentAge = orDefault(o.IntentAge, 24*time.Hour)
 	o.SweepAfter = orDefault(o.SweepAfter, time.Hour)
 	o.RepairDelay = orDefault(o.RepairDelay, 15*time.Minute)
+	o.ScrubInterval = orDefault(o.ScrubInterval, 14*24*time.Hour)
 	o.LeaseInterval = orDefault(o.LeaseInterval, 10*time.Second)
 	if o.Share <= 0 {
 		o.Share = defaultShare
@@ -119,6 +126,13 @@ type Counters struct {
 	MoveFailures   int64
 	Superseded     int64 // shards removed that were rebuilt elsewhere
 	Unknown        int64 // shards set aside that metadata do not know
+
+	ScrubFrames     int64 // read and good
+	ScrubBytes      int64 // of them
+	ScrubDamaged    int64 // frames found missing or damaged
+	ScrubMismatched int64 // stripes whose frames verify and contradict each other
+	ScrubUnreadable int64 // stripes of which too few frames verify
+	ScrubCycles     int64 // rounds over all partitions, complete
 }
 
 type counters struct {
@@ -127,6 +141,8 @@ type counters struct {
 	retired, sealed, dropped, sweeps, punched       atomic.Int64
 	damaged, repaired, repairedBytes, revived       atomic.Int64
 	repairFailures, superseded, unknown             atomic.Int64
+	scrubFrames, scrubBytes, scrubDamaged           atomic.Int64
+	scrubMismatched, scrubUnreadable, scrubCycles   atomic.Int64
 	moved, movedBytes, moveFailures                 atomic.Int64
 }
 
@@ -153,7 +169,7 @@ func New(db *metadata.DB, store *partition.Store, o Options) *Steward {
 	for _, job := range []Job{
 		&collect{base: base, batch: collectBatch}, &intents{base: base}, &tokens{base: base},
 		&seal{base: base}, &reclaim{base: base, swept: map[metadata.PartitionID]swept{}},
-		newRepair(base, s.health.Store), newDrain(base),
+		newRepair(base, s.health.Store), newDrain(base), newScrub(base),
 	} {
 		s.add(job)
 	}
@@ -249,6 +265,8 @@ func (s *Steward) Counters() Counters {
 		Sweeps: c.sweeps.Load(), Punched: c.punched.Load(),
 		Damaged: c.damaged.Load(), Repaired: c.repaired.Load(), RepairedBytes: c.repairedBytes.Load(), Revived: c.revived.Load(),
 		RepairFailures: c.repairFailures.Load(), Superseded: c.superseded.Load(), Unknown: c.unknown.Load(),
+		ScrubFrames: c.scrubFrames.Load(), ScrubBytes: c.scrubBytes.Load(), ScrubDamaged: c.scrubDamaged.Load(),
+		ScrubMismatched: c.scrubMismatched.Load(), ScrubUnreadable: c.scrubUnreadable.Load(), ScrubCycles: c.scrubCycles.Load(),
 		Moved: c.moved.Load(), MovedBytes: c.movedBytes.Load(), MoveFailures: c.moveFailures.Load(),
 	}
 }

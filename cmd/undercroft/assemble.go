@@ -130,7 +130,14 @@ func storeOptions(cfg config.Config, p parts) single.Options {
 	if delay == 0 {
 		delay = -1 // likewise
 	}
-	background := steward.Options{RepairDelay: delay, RepairBandwidth: int64(cfg.RepairBandwidth), Share: cfg.BackgroundShare}
+	scrub := cfg.ScrubInterval
+	if scrub == 0 {
+		scrub = -1 // likewise
+	}
+	background := steward.Options{
+		RepairDelay: delay, RepairBandwidth: int64(cfg.RepairBandwidth), Share: cfg.BackgroundShare,
+		ScrubInterval: scrub, ScrubBandwidth: int64(cfg.ScrubBandwidth),
+	}
 	if p.activity != nil {
 		background.Activity = p.activity.Load
 	}

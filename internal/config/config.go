@@ -149,6 +149,10 @@ type Config struct {
 	// BackgroundShare is the percentage of the time that a background job with
 	// bulk I/O works while requests move.
 	BackgroundShare int
+	// ScrubInterval is how often all data is verified, zero for never;
+	// ScrubBandwidth bounds how much is in a second, zero is what that takes.
+	ScrubInterval  time.Duration
+	ScrubBandwidth Size
 	// BufferMemory bounds the buffers of all request bodies together.
 	BufferMemory Size
 	// MaxConnections bounds the open client connections.

@@ -38,6 +38,8 @@ func sample(t *testing.T, name string) (given, want string) {
 		"background-share":     {"50", "50"},
 		"repair-delay":         {"1h", "1h0m0s"},
 		"repair-bandwidth":     {"50MiB", "50MiB"},
+		"scrub-interval":       {"24h", "24h0m0s"},
+		"scrub-bandwidth":      {"1MiB", "1MiB"},
 		"listen":               {"0.0.0.0:1", "0.0.0.0:1"},
 		"admin-listen":         {"[::1]:2", "[::1]:2"},
 		"domain":               {"S3.example.test,b.test", "s3.example.test,b.test"},

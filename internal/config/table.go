@@ -79,6 +79,14 @@ func repairOptions(c *Config) []option {
 				"Without requests they always work.", &count{&c.BackgroundShare, 1, 100},
 		},
 		{
+			"scrub-interval", g, "DURATION", "336h", "How often all data is read and verified, parity included; 0 for never.",
+			&duration{&c.ScrubInterval, 0},
+		},
+		{
+			"scrub-bandwidth", g, "SIZE", "0", "How much is verified in a second; 0 for what the interval takes, between 8MiB in all and 32MiB for each directory.",
+			&sizeValue{&c.ScrubBandwidth, 0, 1024 * GiB},
+		},
+		{
 			"metadata-accept-loss", g, "", "false", "Start with the newest metadata that is in the data directories although those missing may hold newer: " +
 				"what only they hold is lost. For one start, after the loss of more directories than the store is made for.", (*boolean)(&c.MetadataAcceptLoss),
 		},

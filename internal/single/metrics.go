@@ -32,6 +32,7 @@ type sample struct {
 	steward                                          steward.Counters
 	health                                           steward.Health
 	mirror                                           mirror.Status
+	scrubRunning, scrubLeft, scrubAge                float64
 }
 
 // Collector returns the store's metrics.
@@ -40,7 +41,7 @@ func (s *System) Collector() prometheus.Collector {
 	metric := func(name, help string, kind prometheus.ValueType, get func(*sample) float64) entry {
 		return entry{prometheus.NewDesc("undercroft_"+name, help, nil, nil), kind, get}
 	}
-	return &collector{s: s, entries: []entry{
+	return &collector{s: s, entries: append(scrubMetrics(metric), []entry{
 		metric("metadata_commits_total", "Metadata transactions applied.", counter, func(v *sample) float64 { return v.commits }),
 		metric("metadata_conflicts_total", "Metadata transactions tried again after a conflict.", counter, func(v *sample) float64 { return v.conflicts }),
 		metric("metadata_syncs_total", "Syncs of the metadata log.", counter, func(v *sample) float64 { return v.metadataSyncs }),
@@ -83,7 +84,7 @@ func (s *System) Collector() prometheus.Collector {
 		metric("repair_resting_shards", "Shards that could not be repaired and will be tried again.", gauge, func(v *sample) float64 { return float64(v.health.Resting) }),
 		metric("repair_homeless_shards", "Shards to be repaired that no disk can take.", gauge, func(v *sample) float64 { return float64(v.health.NoTarget) }),
 		metric("partitions_unreadable", "Partitions short of more shards than they have parity.", gauge, func(v *sample) float64 { return float64(v.health.Redundancy.Beyond) }),
-	}, short: prometheus.NewDesc("undercroft_partitions_short", "Partitions by how many of their shards are lost, damaged or away, up to their parity.",
+	}...), short: prometheus.NewDesc("undercroft_partitions_short", "Partitions by how many of their shards are lost, damaged or away, up to their parity.",
 		[]string{"shards"}, nil)}
 }
 
@@ -129,6 +130,7 @@ func (s *System) sample() *sample {
 	if h := s.Steward.Health(); h != nil {
 		v.health = *h
 	}
+	v.addScrub(s.Steward.Scrub(), s.opts.Now())
 	for _, d := range s.roster.attached() {
 		n := d.Stats()
 		v.appends += float64(n.Appends)

@@ -20,6 +20,7 @@ type Status struct {
 	Disks      []DiskStatus      `json:"disks"`           // attached
 	Partitions []PartitionStatus `json:"open_partitions"` // not sealed
 	Redundancy Redundancy        `json:"redundancy"`
+	Scrub      *Scrub            `json:"scrub,omitempty"` // absent until the first look
 	Metadata   MetadataStatus    `json:"metadata"`
 	Buffers    int64             `json:"buffer_bytes"`
 	// LeftAlone says of directories that are not used why.
@@ -55,7 +56,8 @@ type PartitionStatus struct {
 }
 
 // Status reports the health of the store. Healthy is said only when every
-// known disk is in service and every shard of every partition is there.
+// known disk is in service, every shard of every partition is there, and scrub met
+// nothing that repair cannot make right.
 func (s *System) Status(ctx context.Context) (Status, error) {
 	st := s.Store.Status()
 	out := Status{
@@ -70,6 +72,8 @@ func (s *System) Status(ctx context.Context) (Status, error) {
 		out.Redundancy.Repair = &Repair{Queued: h.Queued, Waiting: h.Waiting, Resting: h.Resting, Homeless: h.NoTarget}
 	}
 	out.Healthy = len(out.Missing) == 0 && !st.Degraded && s.Err() == nil && err == nil && found.Whole() && !out.Metadata.Degraded
+	scrub := s.Steward.Scrub()
+	out.Scrub, out.Healthy = scrubStatus(scrub), out.Healthy && !contradicts(scrub)
 	disks, e := s.Disks(ctx)
 	out.Healthy = out.Healthy && e == nil
 	for _, d := range disks {

@@ -1,0 +1,190 @@
+package steward
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/undercroft/undercroft/metadata"
+)
+
+// ScrubStatus is how far scrub is.
+type ScrubStatus struct {
+	Off   bool                // no round begins by itself
+	Cycle metadata.ScrubCycle // the round under way, or the last one; Number is 0 before the first
+	// UnderWay is set while a round is not at its end; Queued is how many partitions it has yet
+	// to read, about Left bytes, at Rate bytes in a second, 0 where that is not bounded.
+	UnderWay bool
+	Queued   int64
+	Left     int64
+	Rate     int64
+	// Next is when the next round begins; zero where none does by itself.
+	Next time.Time
+	// Partitions is how many there are. Oldest is since when the one that waits longest was
+	// not found whole: its last good walk, or its creation. Zero without partitions.
+	Partitions int64
+	Oldest     time.Time
+}
+
+// survey is what is known of all partitions.
+type survey struct {
+	at         time.Time // when that was so
+	partitions int64
+	first      time.Time // the oldest was made
+	oldest     time.Time // one was not found whole since
+}
+
+// look keeps the survey fresh.
+func (j *scrub) look(ctx context.Context, now time.Time) error {
+	if age := now.Sub(j.known.at); !j.known.at.IsZero() && age >= 0 && age < scrubSurvey {
+		return nil
+	}
+	return j.survey(ctx, nil)
+}
+
+// survey reads the rows of all partitions that hold something, and calls fn for each
+// unless it is nil.
+func (j *scrub) survey(ctx context.Context, fn func(*ward)) error {
+	found := survey{at: j.opts.Now()}
+	for after, more := metadata.PartitionID(0), true; more; {
+		var page []*ward
+		err := j.db.View(ctx, class, func(r *metadata.Reader) (err error) {
+			page, err = wardsOf(r, after)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("list partitions: %w", err)
+		}
+		for _, w := range page {
+			after = w.row.ID
+			if !w.holds {
+				continue
+			}
+			found.add(w)
+			if fn != nil {
+				fn(w)
+			}
+		}
+		more = len(page) == reclaimScan
+	}
+	j.known = found
+	return nil
+}
+
+// wardsOf reads the partitions after one.
+func wardsOf(r *metadata.Reader, after metadata.PartitionID) ([]*ward, error) {
+	rows, err := r.Partitions(after, reclaimScan)
+	if err != nil {
+		return nil, err
+	}
+	page := make([]*ward, len(rows))
+	for i := range rows {
+		if page[i], err = wardOf(r, &rows[i]); err != nil {
+			return nil, err
+		}
+	}
+	return page, nil
+}
+
+func wardOf(r *metadata.Reader, p *metadata.Partition) (*ward, error) {
+	w := &ward{row: metadata.Scrubbed{ID: p.ID}, created: p.Created}
+	w.holds = p.State != metadata.PartitionCreating && p.State != metadata.PartitionDropped
+	row, err := r.Scrubbed(p.ID)
+	if err != nil {
+		return nil, err
+	}
+	if row != nil {
+		w.row = *row
+	}
+	live, err := r.LiveBytes(p.ID)
+	w.size = max(live, 0) / int64(p.K) * int64(p.K+p.M)
+	return w, err
+}
+
+func (s *survey) add(w *ward) {
+	s.partitions++
+	if s.first.IsZero() || w.created.Before(s.first) {
+		s.first = w.created
+	}
+	since := w.created
+	if w.row.Verified.After(since) {
+		since = w.row.Verified
+	}
+	if s.oldest.IsZero() || since.Before(s.oldest) {
+		s.oldest = since
+	}
+}
+
+// left is about how many bytes the round has yet to read.
+func (j *scrub) left() int64 {
+	left := j.waiting
+	if len(j.queue) > 0 {
+		w := j.queue[0]
+		left -= min(w.size, w.row.Current.Bytes)
+	}
+	return left
+}
+
+// rate is how many bytes may be read in a second; 0 is no bound. What is not set follows
+// from the interval: a round takes three quarters of it at most, but for the bounds.
+func (j *scrub) rate(now time.Time) int64 {
+	switch {
+	case j.opts.ScrubBandwidth > 0:
+		return j.opts.ScrubBandwidth
+	case j.opts.ScrubBandwidth < 0:
+		return 0
+	}
+	most := int64(scrubDisk * max(1, len(j.store.Status().Disks)))
+	seconds := int64(j.cycle.Started.Add(j.opts.ScrubInterval/4*3).Sub(now) / time.Second)
+	if j.cycle.Hurry || seconds <= 0 {
+		return most
+	}
+	return min(max(j.left()/seconds, scrubFloor), most)
+}
+
+// show publishes what is known.
+func (j *scrub) show(now time.Time) {
+	st := &ScrubStatus{
+		Off: j.opts.ScrubInterval <= 0, Cycle: j.cycle, UnderWay: j.underWay(), Next: j.due(),
+		Partitions: j.known.partitions, Oldest: j.known.oldest,
+	}
+	if st.UnderWay && j.planned {
+		st.Queued, st.Left, st.Rate = int64(len(j.queue)), j.left(), j.rate(now)
+		if len(j.queue) > 0 {
+			st.Cycle.Tally.Add(&j.queue[0].row.Current)
+		}
+	}
+	j.shown.Store(st)
+}
+
+// Work implements [Meter].
+func (j *scrub) Work() Work {
+	st := j.shown.Load()
+	w := Work{Unit: "bytes"}
+	switch {
+	case st == nil:
+	case st.UnderWay:
+		done := st.Cycle.Tally.Bytes
+		w.Done, w.Total, w.Since = done, done+st.Left, st.Cycle.Started
+		w.Note = fmt.Sprintf("round %d: %d of %d partitions are read", st.Cycle.Number, st.Cycle.Tally.Partitions, st.Cycle.Tally.Partitions+st.Queued)
+	case st.Off:
+		w.Note = "off: frames are verified only when they are read"
+	case !st.Next.IsZero():
+		w.Note = "the next round begins at " + st.Next.UTC().Format(time.RFC3339)
+	}
+	return w
+}
+
+// Scrub reports how far scrub is; nil before its first step.
+func (s *Steward) Scrub() *ScrubStatus {
+	for _, l := range s.loops {
+		if j, ok := l.job.(*scrub); ok {
+			return j.shown.Load()
+		}
+	}
+	return nil
+}
+
+// ScrubNow has a round begin at the next step, as [Steward.RunNow] does, but is not
+// remembered over a restart.
+func (s *Steward) ScrubNow() { s.loopOf("scrub").RunNow() }
