@@ -44,6 +44,60 @@ type turn chan struct{}
 func (t turn) Lock()   { t <- struct{}{} }
 func (t turn) Unlock() { <-t }
 
+// rests is a lock for changes, of which there may be many at a time, and for who
+// needs them to rest. Whoever waits for it waits for an event, too.
+type rests struct {
+	mu      sync.Mutex
+	over    *sync.Cond
+	changes int
+	waiting int // to rest
+	resting bool
+}
+
+func newRests() *rests {
+	r := &rests{}
+	r.over = sync.NewCond(&r.mu)
+	return r
+}
+
+// RLock begins a change.
+func (r *rests) RLock() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for r.resting || r.waiting > 0 {
+		r.over.Wait()
+	}
+	r.changes++
+}
+
+// RUnlock ends a change.
+func (r *rests) RUnlock() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.changes--
+	r.over.Broadcast()
+}
+
+// Lock waits until all changes rest.
+func (r *rests) Lock() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.waiting++
+	for r.resting || r.changes > 0 {
+		r.over.Wait()
+	}
+	r.waiting--
+	r.resting = true
+}
+
+// Unlock lets changes go on.
+func (r *rests) Unlock() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.resting = false
+	r.over.Broadcast()
+}
+
 // handle is a file on one node. An operation that was given up because it
 // stalled still has its turn.
 type handle struct {
@@ -69,7 +123,7 @@ type file struct {
 	s    *Set
 	name string // in the mirrored directory
 
-	mu      sync.Mutex // held by each operation; guards what follows
+	mu      turn // held by each operation; guards what follows
 	handles []*handle
 	size    int64
 	sums    *summer // nil where the file gets none
@@ -225,11 +279,26 @@ func (f *file) SyncTo(length int64) (bool, error) {
 	return false, f.each(func(h *handle) error { _, err := h.f.SyncTo(length); return err })
 }
 
-// Preallocate implements [vfs.File].
+// Preallocate implements [vfs.File]. A copy that cannot is none the worse: its
+// file system may not know how, and a full one says so when it is written to.
 func (f *file) Preallocate(offset, length int64) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.each(func(h *handle) error { return h.f.Preallocate(offset, length) })
+	handles := f.live()
+	nodes := nodesOf(handles)
+	errs := f.s.fanOut(nodes, func(i int) error {
+		h := handles[i]
+		h.turn.Lock()
+		defer h.turn.Unlock()
+		return h.f.Preallocate(offset, length)
+	})
+	done := slices.Contains(errs, nil)
+	for i := range errs {
+		if done && !errors.Is(errs[i], ErrStalled) {
+			errs[i] = nil
+		}
+	}
+	return f.s.settle(nodes, errs)
 }
 
 // Close implements [vfs.File].

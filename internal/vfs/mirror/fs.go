@@ -28,19 +28,28 @@ func (s *Set) path(n *node, rest string) string {
 	return s.base.PathJoin(n.files, rest)
 }
 
-// change does op on all nodes of the view at once, and settles the result.
-// What one node lacks that another has is no failure: obsolete files differ.
-// Called with names held for reading.
+// change does op on all nodes of the view at once, and settles the result. A
+// node that is joining may lack what is still to be copied. Called with names held for
+// reading.
 func (s *Set) change(nodes []*node, op func(n *node) error) error {
+	return s.forgiving(nodes, func(n *node) bool { return n.role.Load() != active }, op)
+}
+
+// removal is a change for which no node needs to have what another has: obsolete
+// files differ.
+func (s *Set) removal(nodes []*node, op func(n *node) error) error {
+	return s.forgiving(nodes, func(*node) bool { return true }, op)
+}
+
+func (s *Set) forgiving(nodes []*node, lacks func(n *node) bool, op func(n *node) error) error {
 	errs := s.fanOut(nodes, func(i int) error { return op(nodes[i]) })
-	for i := range errs {
-		if !errors.Is(errs[i], fs.ErrNotExist) {
-			continue
-		}
-		for j := range errs {
-			if errs[j] == nil && nodes[j].role.Load() == active {
-				errs[i] = nil
-			}
+	done := false
+	for i, n := range nodes {
+		done = done || errs[i] == nil && n.role.Load() == active
+	}
+	for i, n := range nodes {
+		if done && errors.Is(errs[i], fs.ErrNotExist) && lacks(n) {
+			errs[i] = nil
 		}
 	}
 	return s.settle(nodes, errs)
@@ -60,7 +69,7 @@ func (s *Set) create(rest string, sum *summer, open func(n *node) (vfs.File, err
 		made[i] = s.newHandle(nodes[i], f, s.path(nodes[i], rest))
 		return nil
 	})
-	f := &file{s: s, name: rest, sums: sum}
+	f := &file{s: s, name: rest, sums: sum, mu: make(turn, 1)}
 	for i := range nodes {
 		if errs[i] == nil {
 			f.handles = append(f.handles, made[i])
@@ -99,7 +108,11 @@ func (s *Set) ReuseForWrite(oldname, newname string, category pebblevfs.DiskWrit
 	}
 	return s.create(to, nil, func(n *node) (vfs.File, error) {
 		if n.role.Load() == active {
-			return s.base.ReuseForWrite(s.path(n, from), s.path(n, to), category)
+			f, err := s.base.ReuseForWrite(s.path(n, from), s.path(n, to), category)
+			if errors.Is(err, fs.ErrNotExist) {
+				return s.base.Create(s.path(n, to), category) // obsolete files differ
+			}
+			return f, err
 		}
 		if err := s.base.Remove(s.path(n, from)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
@@ -197,7 +210,7 @@ func (s *Set) Remove(name string) error {
 	}
 	s.names.RLock()
 	defer s.names.RUnlock()
-	return s.change(*s.view.Load(), func(n *node) error {
+	return s.removal(*s.view.Load(), func(n *node) error {
 		err := s.base.Remove(s.path(n, rest))
 		if err == nil {
 			s.removeSums(n, rest)
@@ -214,7 +227,7 @@ func (s *Set) RemoveAll(name string) error {
 	}
 	s.names.RLock()
 	defer s.names.RUnlock()
-	return s.change(*s.view.Load(), func(n *node) error { return s.base.RemoveAll(s.path(n, rest)) })
+	return s.removal(*s.view.Load(), func(n *node) error { return s.base.RemoveAll(s.path(n, rest)) })
 }
 
 // Rename implements [vfs.FS].

@@ -78,23 +78,43 @@ func (s *Set) maintain() {
 
 // retry gives every directory another chance.
 func (s *Set) retry() {
-	s.mu.Lock()
 	back := false
-	for _, n := range s.nodes {
-		if n.role.Load() != outside || n.problem.Load() == nil && !n.unreachable.Load() {
+	for _, n := range s.rested() {
+		// It may not answer: no lock is held.
+		if do(n, s.opts.Stall, func() error { return s.opts.Verify(n.Dir) }) != nil {
 			continue
 		}
-		if s.opts.Verify(n.Dir) == nil {
-			n.problem.Store(nil)
-			back = n.unreachable.Swap(false) || back
+		if n.unreachable.Load() {
+			if err := s.guard(n); err != nil {
+				n.problem.Store(&err)
+				continue
+			}
+			n.unreachable.Store(false)
+			back = true
 		}
+		n.problem.Store(nil)
 	}
-	s.mu.Unlock()
 	if back {
 		s.publishing.Lock()
 		defer s.publishing.Unlock()
 		_ = s.publishLocked((*Record).half) // it has failed for good then, and everybody is told
 	}
+}
+
+// rested are the nodes that failed long enough ago, and have nothing under way.
+func (s *Set) rested() (out []*node) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range s.nodes {
+		switch {
+		case n.role.Load() != outside:
+			n.rest.served()
+		case n.retired.Load(), n.problem.Load() == nil && !n.unreachable.Load():
+		case n.rest.over() && n.busy.Load() == 0:
+			out = append(out, n)
+		}
+	}
+	return out
 }
 
 // fill takes directories in until there are enough members, or none is left to
@@ -134,6 +154,7 @@ func (s *Set) leave(n *node) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if n.role.CompareAndSwap(joining, outside) {
+		n.rest.again()
 		s.refreshLocked()
 	}
 	s.resync = Resync{}
@@ -180,26 +201,16 @@ func (s *Set) join(n *node) error {
 // prepare empties a node, whatever stale files it has, and sees that there is
 // room.
 func (s *Set) prepare(n *node) error {
-	if err := s.opts.Verify(n.Dir); err != nil {
+	if err := do(n, s.opts.Stall, func() error { return s.opts.Verify(n.Dir) }); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	held := n.lock
-	n.lock = nil
-	s.mu.Unlock()
-	if held != nil {
-		if err := held.Close(); err != nil {
+	if err := s.lock(n); err != nil { // before anything is removed: somebody may use it
+		return err
+	}
+	for _, dir := range []string{n.files, n.sums} {
+		if err := s.empty(n, dir); err != nil {
 			return err
 		}
-	}
-	if err := s.base.RemoveAll(n.files); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := s.base.RemoveAll(n.sums); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := s.lock([]*node{n}); err != nil {
-		return err
 	}
 	var need int64
 	names, err := s.List(Virtual)
@@ -211,12 +222,30 @@ func (s *Set) prepare(n *node) error {
 			need += info.Size()
 		}
 	}
-	if u, err := s.base.GetDiskUsage(n.files); err == nil && u.AvailBytes < uint64(need+need/8) {
+	if u, err := s.at(n).GetDiskUsage(n.files); err == nil && u.AvailBytes < uint64(need+need/8) {
 		return fmt.Errorf("%w: %d bytes of %d", errNoRoom, u.AvailBytes, need)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.resync = Resync{Directory: n.Path, FilesTotal: len(names), BytesTotal: need}
+	return nil
+}
+
+// empty removes what is in a directory of a node, but the lock.
+func (s *Set) empty(n *node, dir string) error {
+	base := s.at(n)
+	names, err := base.List(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if name == lockFile {
+			continue
+		}
+		if err := base.RemoveAll(base.PathJoin(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -267,7 +296,7 @@ func (s *Set) copyVerified(n *node, src vfs.File, name string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	dst, err := s.base.Create(s.base.PathJoin(n.files, name), vfs.Unspecified)
+	dst, err := s.at(n).Create(s.base.PathJoin(n.files, name), vfs.Unspecified)
 	if err != nil {
 		return 0, err
 	}
@@ -286,12 +315,16 @@ func (s *Set) copyVerified(n *node, src vfs.File, name string) (int64, error) {
 
 func (s *Set) giveSums(n *node, name string) {
 	if c := s.sumsOf(name); c != nil {
-		s.writeSums([]*node{n}, name, c)
+		// A copy without is read without being verified here.
+		_ = do(n, s.opts.Stall, func() error {
+			return vfs.WriteFile(s.base, s.base.PathJoin(n.sums, name), c.encode(), 0o640)
+		})
 	}
 }
 
 // attach copies a file that is being written: most of it beside the writes,
-// the rest while they wait, which from then on go to the node too.
+// the rest while they wait, which from then on go to the node too. They wait for
+// this node no longer than for any other.
 func (s *Set) attach(n *node, f *file) error {
 	if err := s.alive(n); err != nil {
 		return err
@@ -299,54 +332,102 @@ func (s *Set) attach(n *node, f *file) error {
 	src := s.newReader(f.name)
 	defer func() { _ = src.Close() }()
 	path := s.base.PathJoin(n.files, f.name)
-	dst, err := s.base.Create(path, vfs.Unspecified)
+	h, err := within(n, s.opts.Stall, func() (*handle, error) {
+		dst, err := s.base.Create(path, vfs.Unspecified)
+		if err != nil {
+			return nil, err
+		}
+		return s.newHandle(n, dst, path), nil
+	}, func(late *handle) { _ = late.f.Close() })
 	if err != nil {
 		return err
 	}
-	f.mu.Lock()
-	size := f.size
-	f.mu.Unlock()
-	err = transfer(dst, src, 0, size)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if err == nil {
-		err = transfer(dst, src, size, f.size)
+	slow := s.at(n).wrap(h.f)
+	size, err := s.approach(f, slow, src)
+	if err != nil {
+		return errors.Join(err, slow.Close())
 	}
-	if err == nil {
-		err = dst.Sync()
-	}
-	if err == nil && !f.closed {
-		f.handles = append(f.handles, s.newHandle(n, dst, path))
-		s.progress(f.size)
-		return nil
-	}
-	err = errors.Join(err, dst.Close())
-	if f.closed && errors.Is(err, fs.ErrNotExist) {
+	closed, err := s.arrive(f, h, src, size)
+	switch {
+	case closed && errors.Is(err, fs.ErrNotExist):
 		return nil // removed since
-	}
-	if err == nil {
+	case err != nil:
+		return err
+	case closed:
 		s.giveSums(n, f.name)
-		s.progress(f.size)
 	}
-	return err
+	return nil
 }
 
-// promote makes a node that has everything a member. Names rest meanwhile.
+// approach copies what there is until little is left, durably.
+func (s *Set) approach(f *file, dst vfs.File, src *reader) (size int64, err error) {
+	for range approaches {
+		from := size
+		f.mu.Lock()
+		size = f.size
+		f.mu.Unlock()
+		err := transfer(dst, src, from, size)
+		if err == nil {
+			err = dst.Sync()
+		}
+		if err != nil {
+			return 0, err
+		}
+		if size-from < copyBuffer {
+			break
+		}
+	}
+	return size, nil
+}
+
+const approaches = 8
+
+// arrive copies the rest while the file's writes wait, and makes them go to the
+// copy too unless the file is closed.
+func (s *Set) arrive(f *file, h *handle, src *reader, from int64) (closed bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	size, closed := f.size, f.closed
+	_, err = within(h.n, s.opts.Stall, func() (struct{}, error) {
+		err := transfer(h.f, src, from, size)
+		if err == nil {
+			err = h.f.Sync()
+		}
+		if err != nil || closed {
+			err = errors.Join(err, h.f.Close())
+		}
+		return struct{}{}, err
+	}, func(struct{}) { _ = h.f.Close() })
+	if err == nil && !closed {
+		f.handles = append(f.handles, h)
+	}
+	if err == nil {
+		s.progress(size)
+	}
+	return closed, err
+}
+
+// promote makes a node that has everything a member. Names rest meanwhile; what
+// takes long is done before.
 func (s *Set) promote(n *node) error {
-	s.names.Lock()
-	defer s.names.Unlock()
-	if err := s.sameNames(n); err != nil {
+	if err := s.syncNames(n, s.at(n)); err != nil {
 		return err
 	}
-	for _, dir := range []string{n.files, n.sums, n.Path} {
-		if err := vfs.SyncDir(s.base, dir); err != nil {
+	s.names.Lock()
+	defer s.names.Unlock()
+	err := do(n, s.opts.Stall, func() error {
+		if err := s.sameNames(n, s.base); err != nil {
 			return err
 		}
+		return s.syncNames(n, s.base)
+	})
+	if err != nil {
+		return err
 	}
 	s.publishing.Lock()
 	defer s.publishing.Unlock()
 	s.mu.Lock()
-	if !n.role.CompareAndSwap(joining, active) {
+	if n.retired.Load() || !n.role.CompareAndSwap(joining, active) {
 		s.mu.Unlock()
 		return errAborted
 	}
@@ -361,19 +442,28 @@ func (s *Set) promote(n *node) error {
 	return nil
 }
 
+func (s *Set) syncNames(n *node, base vfs.FS) error {
+	for _, dir := range []string{n.files, n.sums, n.Path} {
+		if err := vfs.SyncDir(base, dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // sameNames removes what was removed while it was being copied.
-func (s *Set) sameNames(n *node) error {
+func (s *Set) sameNames(n *node, base vfs.FS) error {
 	want, err := s.List(Virtual)
 	if err != nil {
 		return err
 	}
-	got, err := s.base.List(n.files)
+	got, err := base.List(n.files)
 	if err != nil {
 		return err
 	}
 	for _, name := range got {
 		if !slices.Contains(want, name) && name != lockFile {
-			if err := s.base.Remove(s.base.PathJoin(n.files, name)); err != nil {
+			if err := base.Remove(base.PathJoin(n.files, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 			s.removeSums(n, name)
@@ -385,47 +475,4 @@ func (s *Set) sameNames(n *node) error {
 		}
 	}
 	return nil
-}
-
-// replace heals one file of a member from another member.
-func (s *Set) replace(n *node, name string) error {
-	src := s.newReader(name)
-	defer func() { _ = src.Close() }()
-	info, err := s.Stat(s.base.PathJoin(Virtual, name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // removed since
-	}
-	if err != nil {
-		return err
-	}
-	size := info.Size()
-	if c := src.checksums(); c != nil {
-		size = c.size
-	}
-	target := s.base.PathJoin(n.files, name)
-	dst, err := s.base.Create(target+copySuffix, vfs.Unspecified)
-	if err != nil {
-		return err
-	}
-	err = transfer(dst, src, 0, size)
-	if err == nil {
-		err = dst.Sync()
-	}
-	err = errors.Join(err, dst.Close())
-	if errors.Is(err, errSource) {
-		return errors.Join(s.base.Remove(target + copySuffix)) // no other copy is whole either: this one stays
-	}
-	if err != nil {
-		return err
-	}
-	s.names.Lock()
-	defer s.names.Unlock()
-	if _, err := s.Stat(s.base.PathJoin(Virtual, name)); errors.Is(err, fs.ErrNotExist) {
-		return s.base.Remove(target + copySuffix)
-	}
-	if err := s.base.Rename(target+copySuffix, target); err != nil {
-		return err
-	}
-	s.giveSums(n, name)
-	return vfs.SyncDir(s.base, n.files)
 }

@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -66,7 +67,7 @@ func (s *Set) know(r *Record) {
 // unreachable from now on, and no member.
 func (s *Set) tell(nodes []*node, r *Record) (told func(disk string) bool) {
 	data, err := r.encode()
-	errs := s.fan(len(nodes), func(i int) error {
+	errs := s.fanOut(nodes, func(i int) error {
 		if err != nil {
 			return err
 		}
@@ -75,6 +76,9 @@ func (s *Set) tell(nodes []*node, r *Record) (told func(disk string) bool) {
 			return ErrStalled // a write of before would come after this one
 		}
 		defer n.record.Unlock()
+		if err := s.opts.Verify(n.Dir); err != nil {
+			return err // rather than a record below a mount point
+		}
 		return writeRecord(s.base, n.Path, data)
 	})
 	ok := map[string]bool{}
@@ -156,39 +160,49 @@ func (s *Set) retiredDirs() (out []Dir) {
 	return out
 }
 
-// admit gives a directory a node that nothing is held against.
-func (s *Set) admit(d Dir) error {
+// admit gives a directory a node.
+func (s *Set) admit(d Dir) (*node, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i := s.indexLocked(d)
 	if i < 0 {
+		i = len(s.nodes)
 		s.nodes = append(s.nodes, s.newNode(d))
-		return nil
+		s.nodes[i].unreachable.Store(true) // until it is locked
 	}
 	n := s.nodes[i]
 	switch {
-	case n.role.Load() != outside && n.Path != d.Path:
-		return fmt.Errorf("mirror: %s holds the files of disk %s, which is at %s now", n.Path, n.Disk, d.Path)
-	case n.Path != d.Path:
-		s.nodes[i] = s.newNode(d)
-	default:
-		n.retired.Store(false)
-		n.unreachable.Store(false)
-		n.problem.Store(nil)
+	case n.Path == d.Path:
+		return n, nil
+	case n.role.Load() != outside:
+		return nil, fmt.Errorf("mirror: %s holds the files of disk %s, which is at %s now", n.Path, n.Disk, d.Path)
 	}
-	return nil
+	moved := s.newNode(d)
+	moved.unreachable.Store(true)
+	s.nodes[i] = moved
+	if !s.closing.Load() {
+		s.jobs.Go(func() { _ = errors.Join(s.unlock(n, &n.lock), s.unlock(n, &n.guard)) }) // it is not there any more
+	}
+	return moved, nil
 }
 
 // Add makes a directory known, which is new, had failed or had retired: it gets
 // the record, and may become a member. One that is known by another path is at
 // this one from now on; it must not be a member there.
 func (s *Set) Add(d Dir) error {
-	if err := s.admit(d); err != nil {
+	n, err := s.admit(d)
+	if err == nil {
+		err = s.guard(n)
+	}
+	if err != nil {
 		return err
 	}
 	s.publishing.Lock()
 	defer s.publishing.Unlock()
-	err := s.publishLocked((*Record).half)
+	n.retired.Store(false)
+	n.unreachable.Store(false)
+	n.problem.Store(nil)
+	err = s.publishLocked((*Record).half)
 	s.poke()
 	return err
 }

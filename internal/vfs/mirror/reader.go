@@ -3,7 +3,6 @@ package mirror
 import (
 	"errors"
 	"io"
-	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -295,29 +294,3 @@ func (r *reader) SyncTo(int64) (bool, error) { return false, nil }
 
 // SyncData does nothing.
 func (r *reader) SyncData() error { return nil }
-
-// heal replaces a bad copy by a good one, in the background.
-func (s *Set) heal(n *node, name string, cause error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	key := copyName{n, name}
-	if s.healing[key] || n.role.Load() != active || s.closing.Load() {
-		return
-	}
-	s.healing[key] = true
-	s.count.otherReads.Add(1)
-	s.opts.Logger.Error("metadata file is read from another mirror", slog.String("directory", n.Path),
-		slog.String("file", name), slog.Any("error", cause))
-	s.jobs.Go(func() {
-		err := s.replace(n, name)
-		s.mu.Lock()
-		delete(s.healing, key)
-		s.mu.Unlock()
-		if err != nil {
-			s.eject(n, err)
-			_ = s.settled() // whoever writes next gets the same answer
-			return
-		}
-		s.count.healed.Add(1)
-	})
-}

@@ -43,7 +43,7 @@ type content struct {
 func (s *Set) equalise() error {
 	names := map[string]bool{}
 	for _, n := range s.members() {
-		list, err := s.base.List(n.files)
+		list, err := s.at(n).List(n.files)
 		if err != nil {
 			if !s.eject(n, err) {
 				return err
@@ -52,7 +52,7 @@ func (s *Set) equalise() error {
 		}
 		for _, name := range list {
 			if strings.HasSuffix(name, copySuffix) {
-				_ = s.base.Remove(s.base.PathJoin(n.files, name)) // the next copy of the name replaces it
+				_ = s.at(n).Remove(s.base.PathJoin(n.files, name)) // the next copy of the name replaces it
 			} else if name != lockFile {
 				names[name] = true
 			}
@@ -67,7 +67,7 @@ func (s *Set) equalise() error {
 		}
 	}
 	for _, n := range s.members() {
-		if err := vfs.SyncDir(s.base, n.files); err != nil && !s.eject(n, err) {
+		if err := vfs.SyncDir(s.at(n), n.files); err != nil && !s.eject(n, err) {
 			return err
 		}
 	}
@@ -82,6 +82,9 @@ func (s *Set) equaliseFile(name string) error {
 	}
 	if all[best].err != nil || all[best].dir {
 		return all[best].err
+	}
+	if !all[best].there {
+		return nil // some cannot be looked at, and the others have none: Pebble knows whether it is needed
 	}
 	for i, n := range members {
 		c := &all[i]
@@ -128,8 +131,8 @@ func (c *content) better(o *content) bool {
 // refers to them, are known by their size; a wrong byte in them is found when it
 // is read. A directory is no file of Pebble's and is left alone.
 func (s *Set) judge(n *node, name string, want *sums) (c content) {
-	path := s.base.PathJoin(n.files, name)
-	info, err := s.base.Stat(path)
+	base, path := s.at(n), s.base.PathJoin(n.files, name)
+	info, err := base.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c
 	}
@@ -147,7 +150,7 @@ func (s *Set) judge(n *node, name string, want *sums) (c content) {
 	if strings.HasSuffix(name, ".sst") || strings.HasSuffix(name, ".blob") || name == "ballast" {
 		return c
 	}
-	f, err := s.base.Open(path)
+	f, err := base.Open(path)
 	if err != nil {
 		c.err = err
 		return c
@@ -218,16 +221,16 @@ var errSource = errors.New("mirror: cannot read the source")
 // copyFile replaces the copy of a file on one node by that of another, with
 // its checksums. Whoever calls syncs the directory, or the name is not durable.
 func (s *Set) copyFile(from, to *node, name string) error {
-	src, err := s.base.Open(s.base.PathJoin(from.files, name))
+	src, err := s.at(from).Open(s.base.PathJoin(from.files, name))
 	if err != nil {
 		return fmt.Errorf("%w: %w", errSource, err)
 	}
 	target := s.base.PathJoin(to.files, name)
-	err = s.write(src, target+copySuffix)
+	err = write(s.at(to), src, target+copySuffix)
 	if err = errors.Join(err, src.Close()); err != nil {
 		return err
 	}
-	if err := s.base.Rename(target+copySuffix, target); err != nil {
+	if err := s.at(to).Rename(target+copySuffix, target); err != nil {
 		return err
 	}
 	s.copySums(from, to, name)
@@ -240,18 +243,19 @@ func (s *Set) copySums(from, to *node, name string) {
 	}
 	if c, err := s.sumsAt(from, name); err == nil {
 		// A copy without checksums is read without being verified here.
-		_ = vfs.MkdirAll(s.base, to.sums, 0o750)
-		_ = vfs.WriteFile(s.base, s.base.PathJoin(to.sums, name), c.encode(), 0o640)
+		_ = do(to, s.opts.Stall, func() error {
+			return vfs.WriteFile(s.base, s.base.PathJoin(to.sums, name), c.encode(), 0o640)
+		})
 	}
 }
 
 // write makes a durable copy of src with the space that src holds.
-func (s *Set) write(src vfs.File, target string) error {
+func write(base vfs.FS, src vfs.File, target string) error {
 	info, err := src.Stat()
 	if err != nil {
 		return fmt.Errorf("%w: %w", errSource, err)
 	}
-	dst, err := s.base.Create(target, vfs.Unspecified)
+	dst, err := base.Create(target, vfs.Unspecified)
 	if err != nil {
 		return err
 	}

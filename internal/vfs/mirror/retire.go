@@ -95,16 +95,9 @@ func (s *Set) forget(n *node) {
 	n.busy.Add(1) // no candidate meanwhile
 	defer n.busy.Add(-1)
 	s.dropReaders(n)
-	s.mu.Lock()
-	held := n.lock
-	n.lock = nil
-	s.mu.Unlock()
-	var err error
-	if held != nil {
-		err = held.Close()
-	}
+	err := errors.Join(s.unlock(n, &n.lock), s.unlock(n, &n.guard))
 	for _, dir := range []string{n.files, n.sums} {
-		if rerr := s.base.RemoveAll(dir); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
+		if rerr := s.at(n).RemoveAll(dir); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
 			err = errors.Join(err, rerr)
 		}
 	}

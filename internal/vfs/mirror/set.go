@@ -91,7 +91,8 @@ type node struct {
 	life        atomic.Uint64 // grows whenever it is taken in
 	busy        atomic.Int64  // changes under way, those given up included
 	problem     atomic.Pointer[error]
-	lock        io.Closer // of the files; under Set.mu
+	rest        rest      // under Set.mu
+	lock, guard io.Closer // of the files, of the record; under Set.mu
 }
 
 // Set is the file system that mirrors [Virtual].
@@ -101,7 +102,7 @@ type Set struct {
 	opts Options
 	base vfs.FS
 
-	names sync.RWMutex // held for reading by changes of names, for writing by who needs them to rest
+	names *rests // held for reading by changes of names, for writing by who needs them to rest
 	open  openFiles
 
 	publishing turn // one change of the record at a time; guards rec
@@ -138,7 +139,7 @@ func newSet(o Options) *Set {
 	s := &Set{
 		opts: o, base: o.FS, healing: map[copyName]bool{},
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), ask: make(chan chan struct{}),
-		publishing: make(turn, 1),
+		publishing: make(turn, 1), names: newRests(),
 	}
 	s.open.files, s.open.readers = map[*file]bool{}, map[*reader]bool{}
 	for _, d := range o.Dirs {
@@ -282,6 +283,33 @@ func (s *Set) settled() error {
 // gone: the set does without it.
 func (n *node) gone() bool { return n.retired.Load() && n.role.Load() == outside }
 
+// rest is how long a node that failed is left alone, in turns of the
+// maintenance: twice as long each time, because each attempt that ends with the next
+// stall holds commits up. One that has been a member for long begins anew.
+type rest struct{ turns, failures, calm int }
+
+const (
+	maxRest  = 6 // doublings: an hour of minutes
+	calmRest = 60
+)
+
+func (r *rest) again() {
+	r.turns, r.calm = 1<<min(r.failures, maxRest), 0
+	r.failures++
+}
+
+// over counts a turn and reports whether the node may be tried again.
+func (r *rest) over() bool {
+	r.turns = max(r.turns-1, 0)
+	return r.turns == 0
+}
+
+func (r *rest) served() {
+	if r.calm++; r.calm >= calmRest {
+		*r = rest{}
+	}
+}
+
 // eject takes a node out of the view; the record has to follow before
 // anything is acknowledged. It reports false for the last member.
 func (s *Set) eject(n *node, cause error) bool {
@@ -300,7 +328,11 @@ func (s *Set) eject(n *node, cause error) bool {
 	default:
 		s.opts.Logger.Warn("metadata mirror cannot be brought up to date", slog.String("directory", n.Path), slog.Any("error", cause))
 	}
+	if errors.Is(cause, ErrStalled) {
+		n.unreachable.Store(true) // or the record would wait for it once more
+	}
 	n.problem.Store(&cause)
+	n.rest.again()
 	n.role.Store(outside)
 	s.refreshLocked()
 	s.poke()
@@ -339,14 +371,15 @@ func (s *Set) Close() error {
 	}
 	close(s.stop)
 	s.rest()
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	var errs []error
-	for _, n := range s.nodes {
-		if n.lock != nil {
-			errs = append(errs, n.lock.Close())
-			n.lock = nil
-		}
+	for _, n := range s.all() {
+		errs = append(errs, s.unlock(n, &n.lock), s.unlock(n, &n.guard))
 	}
 	return errors.Join(errs...)
+}
+
+func (s *Set) all() []*node {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.nodes)
 }

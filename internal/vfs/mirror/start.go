@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
+	"sync"
 
 	"github.com/undercroft/undercroft/internal/vfs"
 )
@@ -43,8 +43,9 @@ func Find(o Options) (*Record, error) {
 func find(o Options) (newest *Record, own map[string]*Record, err error) {
 	own = map[string]*Record{}
 	var damaged error
-	for _, d := range o.Dirs {
-		r, err := readRecord(o.FS, d.Path)
+	records, errs := readRecords(o)
+	for i, d := range o.Dirs {
+		r, err := records[i], errs[i]
 		if err != nil {
 			o.Logger.Error("membership record cannot be read", slog.String("directory", d.Path), slog.Any("error", err))
 			damaged = err
@@ -64,25 +65,46 @@ func find(o Options) (newest *Record, own map[string]*Record, err error) {
 	return nil, nil, ErrNoRecord
 }
 
+// readRecords reads the records of all directories at once, so that those that
+// do not answer are waited for together.
+func readRecords(o Options) ([]*Record, []error) {
+	records, errs := make([]*Record, len(o.Dirs)), make([]error, len(o.Dirs))
+	var all sync.WaitGroup
+	for i, d := range o.Dirs {
+		all.Go(func() {
+			records[i], errs[i] = within(&node{}, o.Stall, func() (*Record, error) { return readRecord(o.FS, d.Path) }, nil)
+		})
+	}
+	all.Wait()
+	return records, errs
+}
+
 // Open decides who holds the files and makes all current members equal. It
 // fails with a [QuorumError] when a newer state than what is here cannot be
 // ruled out, with [ErrNoMember] when no current member is here, and with
 // [vfs.ErrLocked] when another process uses one.
 func Open(o Options) (*Set, error) {
 	o = o.withDefaults()
-	newest, own, err := find(o)
-	if err != nil {
+	if _, _, err := find(o); err != nil {
 		return nil, err
 	}
 	s := newSet(o)
-	if err := s.start(newest, own); err != nil {
+	if err := s.start(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-func (s *Set) start(newest *Record, own map[string]*Record) error {
-	proven := newest.majority(func(disk string) bool { _, ok := own[disk]; return ok })
+func (s *Set) start() error {
+	if err := s.guardAll(); err != nil {
+		return err
+	}
+	// Only now nobody else changes the records.
+	newest, own, err := find(s.opts)
+	if err != nil {
+		return err
+	}
+	proven := newest.majority(newest.witnesses(own))
 	if proven != nil && !s.opts.AcceptLoss {
 		return proven
 	}
@@ -92,34 +114,29 @@ func (s *Set) start(newest *Record, own map[string]*Record) error {
 		}
 		n.retired.Store(has(newest.Retired, n.Disk))
 	}
-	chosen := s.current(newest, own)
-	forced := proven != nil
+	chosen, forced := s.current(newest, own), proven != nil
 	if len(chosen) == 0 && s.opts.AcceptLoss {
 		chosen, forced = s.latest(own), true
+	}
+	chosen, err = s.lockAll(chosen)
+	if err != nil {
+		return err
 	}
 	if len(chosen) == 0 {
 		return noMember(newest)
 	}
-	if err := s.lock(chosen); err != nil {
-		return err
-	}
-	// Only now nobody else changes the records.
-	again, own, err := find(s.opts)
-	if err != nil {
-		return err
-	}
-	if again.compare(newest) != 0 {
-		return fmt.Errorf("the metadata of %s: %w", chosen[0].Path, vfs.ErrLocked)
-	}
-	if err := s.keepLost(newest, own); err != nil {
-		return err
-	}
+	s.keepLost(newest, own)
 	s.mu.Lock()
 	for _, n := range chosen {
 		n.role.Store(active)
 	}
 	s.refreshLocked()
 	s.mu.Unlock()
+	return s.take(s.ballot(newest, forced))
+}
+
+// ballot is the record that makes this start the one that may change it.
+func (s *Set) ballot(newest *Record, forced bool) *Record { //nolint:revive // says what the administrator said
 	ballot := newest.clone()
 	ballot.Starts++
 	ballot.Confirmed = false
@@ -132,33 +149,44 @@ func (s *Set) start(newest *Record, own map[string]*Record) error {
 		ballot.Base = Number{}
 		ballot.Members, ballot.Voters, ballot.Previous = dirsOf(s.members()), dirsOf(s.reachable()), nil
 	}
-	return s.take(ballot)
+	return ballot
+}
+
+// witnesses are the directories that can tell of the newest record: those with
+// one of their own. Before there is a state there is nothing to tell.
+func (r *Record) witnesses(own map[string]*Record) func(disk string) bool {
+	return func(disk string) bool {
+		o, here := own[disk]
+		return here && (o != nil || !r.Initialised)
+	}
 }
 
 // keepLost puts files of another lineage aside: they may hold what an
 // administrator gave up, and are in nobody's way.
-func (s *Set) keepLost(newest *Record, own map[string]*Record) error {
+func (s *Set) keepLost(newest *Record, own map[string]*Record) {
 	for _, n := range s.nodes {
 		r := own[n.Disk]
 		if r == nil || r.Lineage == newest.Lineage || !has(r.Members, n.Disk) {
 			continue
 		}
-		lost := fmt.Sprintf("%s-lost-%d", n.files, r.Lineage)
-		if _, err := s.base.Stat(n.files); err != nil {
+		base, lost := s.at(n), fmt.Sprintf("%s-lost-%d", n.files, r.Lineage)
+		if _, err := base.Stat(n.files); errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if err := s.base.RemoveAll(lost); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+		err := base.RemoveAll(lost)
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			err = base.Rename(n.files, lost)
 		}
-		if err := s.base.Rename(n.files, lost); err != nil {
-			return err
+		if err == nil {
+			err = vfs.SyncDir(base, n.Path)
 		}
-		if err := vfs.SyncDir(s.base, n.Path); err != nil {
-			return err
+		if err != nil {
+			n.problem.Store(&err) // and it is no candidate
+			s.opts.Logger.Error("metadata that was given up cannot be put aside", slog.String("directory", n.Path), slog.Any("error", err))
+			continue
 		}
 		s.opts.Logger.Warn("metadata that was given up is put aside", slog.String("directory", n.Path), slog.String("files", lost))
 	}
-	return nil
 }
 
 // current answers the current members that are here.
@@ -189,7 +217,7 @@ func (s *Set) whole(n *node, newest *Record) bool {
 	if !newest.Initialised {
 		return true
 	}
-	_, err := s.base.Stat(n.files)
+	_, err := s.at(n).Stat(n.files)
 	if err != nil {
 		s.opts.Logger.Error("metadata mirror has lost its files", slog.String("directory", n.Path), slog.Any("error", err))
 	}
@@ -223,7 +251,7 @@ func (s *Set) latest(own map[string]*Record) (out []*node) {
 func (s *Set) leftBehind() (out []*node) {
 	var highest uint64
 	for _, n := range s.nodes {
-		names, err := s.base.List(n.files)
+		names, err := s.at(n).List(n.files)
 		if err != nil {
 			continue
 		}
@@ -240,28 +268,6 @@ func (s *Set) leftBehind() (out []*node) {
 		}
 	}
 	return out
-}
-
-// lock takes the locks of the members' files.
-func (s *Set) lock(nodes []*node) error {
-	for _, n := range nodes {
-		for _, dir := range []string{n.files, n.sums} {
-			if err := vfs.MkdirAll(s.base, dir, 0o750); err != nil {
-				return err
-			}
-		}
-		l, err := s.base.Lock(s.base.PathJoin(n.files, lockFile))
-		if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) { // what a lock that is held answers
-			err = fmt.Errorf("%w: %w", vfs.ErrLocked, err)
-		}
-		if err != nil {
-			return fmt.Errorf("%s is used by another process: %w", n.Path, err)
-		}
-		s.mu.Lock()
-		n.lock = l
-		s.mu.Unlock()
-	}
-	return nil
 }
 
 // take makes this start the one that may change the record, makes the members

@@ -116,10 +116,15 @@ func (s *sums) verify(p []byte, offset int64) error {
 // is read without being verified here, so that errors lose nothing but that.
 func (s *Set) writeSums(nodes []*node, name string, c *sums) {
 	data := c.encode()
-	_ = s.fan(len(nodes), func(i int) error {
+	errs := s.fanOut(nodes, func(i int) error {
 		n := nodes[i]
 		return vfs.WriteFile(s.base, s.base.PathJoin(n.sums, name), data, 0o640)
 	})
+	for i, n := range nodes {
+		if errors.Is(errs[i], ErrStalled) {
+			s.eject(n, ErrStalled) // or each table waits for it
+		}
+	}
 }
 
 func (s *Set) removeSums(n *node, name string) {
