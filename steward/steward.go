@@ -157,6 +157,7 @@ type Steward struct {
 
 	mu     sync.Mutex // guards what follows
 	cancel context.CancelFunc
+	leave  func() // gives the leases back
 	closed bool
 	work   sync.WaitGroup
 }
@@ -201,7 +202,9 @@ func (s *Steward) Start(ctx context.Context) {
 	if s.closed || s.cancel != nil {
 		return
 	}
-	ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	after := context.WithoutCancel(ctx)
+	s.leave = func() { s.keeper.leave(after) }
+	ctx, s.cancel = context.WithCancel(after)
 	s.work.Go(func() { s.keeper.run(ctx) })
 	for _, l := range s.loops {
 		s.work.Go(func() { l.run(ctx) })
@@ -213,12 +216,14 @@ func (s *Steward) Start(ctx context.Context) {
 func (s *Steward) Close() {
 	s.mu.Lock()
 	s.closed = true
+	leave := func() {}
 	if s.cancel != nil {
 		s.cancel()
+		leave = s.leave
 	}
 	s.mu.Unlock()
 	s.work.Wait()
-	s.keeper.leave(context.Background())
+	leave()
 }
 
 // Jobs are the jobs, in the order in which one makes work for the next.

@@ -63,8 +63,9 @@ const defaultAdminURL = "http://127.0.0.1:9001"
 
 // adminFlags are the flags of the admin commands.
 type adminFlags struct {
-	url  string
-	data []string
+	url    string
+	data   []string
+	asJSON bool
 }
 
 // adminCommand is `undercroft admin`.
@@ -89,10 +90,12 @@ func adminCommand(ctx context.Context, p process, args []string) error {
 	if err != nil {
 		return err
 	}
-	if len(flags.data) > 0 {
-		if command != "check" {
-			return fmt.Errorf("%w: --data is only for check", errUsage)
-		}
+	switch {
+	case len(flags.data) > 0 && command != "check":
+		return fmt.Errorf("%w: --data is only for check", errUsage)
+	case flags.asJSON && command != "status":
+		return fmt.Errorf("%w: --json is only for status", errUsage)
+	case len(flags.data) > 0:
 		return checkOffline(ctx, p, flags.data)
 	}
 	client, err := admin.NewClient(flags.url)
@@ -100,7 +103,7 @@ func adminCommand(ctx context.Context, p process, args []string) error {
 		return fmt.Errorf("%w: --admin: %w", errUsage, err)
 	}
 	if command == "status" {
-		return client.Status(ctx, p.stdout) // it names the request
+		return statusCommand(ctx, p, client, flags)
 	}
 	return client.Check(ctx, p.stdout) // it names the request
 }
@@ -110,6 +113,7 @@ func parseAdminFlags(args []string) (adminFlags, error) {
 	set.SetOutput(io.Discard)
 	var flags adminFlags
 	set.StringVar(&flags.url, "admin", defaultAdminURL, "")
+	set.BoolVar(&flags.asJSON, "json", false, "")
 	set.Func("data", "", func(s string) error { flags.data = append(flags.data, "--data="+s); return nil })
 	if err := set.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return adminFlags{}, flag.ErrHelp

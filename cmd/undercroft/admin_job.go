@@ -182,16 +182,16 @@ func partitionsText(h *admin.PartitionHealth) string {
 	if len(h.Short) > 0 {
 		whole = h.Short[0]
 	}
-	text := fmt.Sprintf("%d whole", whole)
+	parts := []string{fmt.Sprintf("%d whole", whole)}
 	for i, n := range h.Short {
 		if i > 0 && n > 0 {
-			text += fmt.Sprintf(", %d short of %d shards", n, i)
+			parts = append(parts, fmt.Sprintf("%d short of %d of their shards", n, i))
 		}
 	}
 	if h.Unreadable > 0 {
-		text += fmt.Sprintf(", %d unreadable", h.Unreadable)
+		parts = append(parts, fmt.Sprintf("%d unreadable", h.Unreadable))
 	}
-	return text
+	return strings.Join(parts, ", ")
 }
 
 // showLeft prints the shards that are not repaired now.

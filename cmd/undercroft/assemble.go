@@ -93,7 +93,7 @@ func assemble(ctx context.Context, cfg config.Config, p parts) (*system, error) 
 		handler, err = assembleGateway(cfg, p, store, who)
 	}
 	if err == nil {
-		err = p.registry.Register(store.Collector())
+		err = errors.Join(p.registry.Register(store.Collector()), p.registry.Register(store.JobCollector()))
 	}
 	if err != nil {
 		return nil, errors.Join(err, store.Close(ctx))

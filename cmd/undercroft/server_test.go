@@ -261,7 +261,7 @@ func TestServingThroughBothListeners(t *testing.T) {
 	if code != exitOK || stdout != "nothing stored\n" || stderr != "" {
 		t.Errorf("admin check: %d %q %q", code, stdout, stderr)
 	}
-	code, stdout, _ = runOnce(t, nil, nil, "admin", "status", "--admin="+i.admin)
+	code, stdout, _ = runOnce(t, nil, nil, "admin", "status", "--json", "--admin="+i.admin)
 	if code != exitOK || !strings.Contains(stdout, `"system": "echo"`) {
 		t.Errorf("admin status: %d %q", code, stdout)
 	}
