@@ -26,6 +26,8 @@ type asking struct {
 	start  time.Time
 	err    error
 	over   atomic.Bool // one side has let the memory go
+
+	borrowed bool // the memory is somebody else's, and holds what was read
 }
 
 // piece is where in memory a range of the shard goes.
@@ -75,6 +77,9 @@ func (a *asking) run(ctx context.Context) {
 		if a.err = a.readPiece(ctx, p); a.err != nil {
 			break
 		}
+	}
+	if errors.Is(a.err, blobd.ErrShardNotFound) {
+		a.view.absent[a.shard].Store(asked.UnixNano())
 	}
 	if a.err == nil || ctx.Err() == nil { // else it is we who did not wait
 		now := a.view.now()
@@ -163,8 +168,8 @@ func (v *view) readShard(ctx context.Context, shard int, p []byte, offset int64)
 	if got == len(p) {
 		return nil
 	}
-	if v.passOver(d) {
-		return fmt.Errorf("read of %s: %w", v.shard(shard), errSlow)
+	if err := v.unasked(shard); err != nil {
+		return err
 	}
 	p = p[got:]
 	m, done := v.store.slabs.get(len(p)), make(chan *asking, 1)
@@ -181,6 +186,24 @@ func (v *view) readShard(ctx context.Context, shard int, p []byte, offset int64)
 	}
 	copy(p, m.b)
 	v.store.slabs.put(m)
+	return nil
+}
+
+// absence is how long a shard that its disk did not have is not asked for again.
+const absence = time.Second
+
+var errAbsent = fmt.Errorf("%w, a moment ago", blobd.ErrShardNotFound)
+
+// unasked returns why a shard is better not read, nil if it is.
+func (v *view) unasked(shard int) error {
+	if at := v.absent[shard].Load(); at != 0 {
+		if since := v.now().UnixNano() - at; since >= 0 && since < int64(absence) {
+			return errAbsent
+		}
+	}
+	if v.passOver(v.disks[shard]) {
+		return fmt.Errorf("read of %s: %w", v.shard(shard), errSlow)
+	}
 	return nil
 }
 

@@ -101,16 +101,6 @@ func benchRead(b *testing.B, s *Store, list []Segment, size int64) {
 	}
 }
 
-func BenchmarkDegradedRead4MiB(b *testing.B) {
-	w := newWorld(b, 6)
-	s := w.open(b, Options{})
-	defer closeStore(b, s)
-	e := put(b, s, pattern(4<<20, 1)).Extent
-	row := w.row(b, e.Partition)
-	w.disk(row.Shards[0]).Lose(shardID(row.ID, 0))
-	benchRead(b, s, []Segment{whole1(e)}, 4<<20)
-}
-
 func BenchmarkBuffer(b *testing.B) {
 	p := newBuffers(&slabs{}, defaultBufferMemory)
 	for b.Loop() {

@@ -16,9 +16,12 @@ type chunk struct {
 	height   uint32
 	column   int
 	columns  int   // that the extent says there are; there may be more
+	last     int   // column that the reader comes to
 	from, to int64 // of the column's payload
 
-	cost int64 // of the read budget
+	have []*kept // of other columns, the reader's
+	keep []*kept // read on the way, for chunks to come
+	cost int64   // of the read budget
 	slab *slab
 	raw  []byte // the blocks, checksums included, once read
 	next int64  // of the column's payload, to hand out
@@ -68,7 +71,7 @@ func (c *chunk) take() []byte {
 
 // run is the chunk's range, to rebuild it.
 func (c *chunk) run() run {
-	return run{c.view, c.stripe, c.height, c.column, c.columns, c.from, c.to}
+	return run{c.view, c.stripe, c.height, c.column, c.columns, c.last, c.from, c.to, c.have}
 }
 
 func (c *chunk) summer() blobd.Summer {

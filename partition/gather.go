@@ -20,7 +20,26 @@ type run struct {
 	height   uint32
 	column   int
 	columns  int // that the stripe is known to have; it may have more
+	last     int // column that the reader comes to
 	from, to int64
+	have     []*kept // of other columns, the same range
+}
+
+// kept is what was read of a column to rebuild another one, for when its own
+// turn comes.
+type kept struct {
+	view     *view
+	stripe   int64
+	column   int
+	from, to int64
+	slab     *slab
+	raw      []byte // in slab
+	cost     int64  // of the read budget
+}
+
+// is reports whether this is the same range of the same stripe.
+func (k *kept) is(v *view, stripe, from, to int64) bool {
+	return k.view.id == v.id && k.stripe == stripe && k.from == from && k.to == to
 }
 
 // layout is what is known of a stripe: of which one it is that frames lie at
@@ -79,36 +98,73 @@ type gathering struct {
 	candidates []int // columns that were not asked, best first
 	flying     []*asking
 	good       []*asking
-	spare      int // how many more to ask than needed
+	spare      int           // how many more to ask than needed
+	stage      int           // of impatience
+	after      time.Duration // the first
+	within     time.Duration // all of it must be done
 	done       chan *asking
 	errs       []error
 }
 
 // rebuildRun computes the blocks of a run as they lie on disk, but for the
-// checksums between them, whose places hold anything. The caller gives the
-// memory back. Frames of one stripe id only are combined.
-func (s *Store) rebuildRun(ctx context.Context, r run) (*slab, error) {
+// checksums between them, whose places hold anything. It gives up after the
+// time that it is given. The caller gives the memory back. Frames of one stripe
+// id only are combined.
+func (s *Store) rebuildRun(ctx context.Context, r run, within time.Duration) (*slab, error) {
+	m, _, err := s.rebuildAnd(ctx, r, within, (*gathering).keepNone)
+	return m, err
+}
+
+// rebuildAnd is rebuildRun, which hands over some of what it read.
+func (s *Store) rebuildAnd(ctx context.Context, r run, within time.Duration, keep func(*gathering) []*kept) (*slab, []*kept, error) {
 	v := r.view
 	if v.m == 0 {
-		return nil, fmt.Errorf("%w: no parity in %s", ErrUnreadable, pid(v.id))
+		return nil, nil, fmt.Errorf("%w: no parity in %s", ErrUnreadable, pid(v.id))
 	}
-	g := &gathering{run: r, store: s, done: make(chan *asking, v.k+v.m)}
+	g := &gathering{run: r, store: s, within: within}
 	g.offset, g.n = blobd.BlockSpan(r.stripe, r.height, r.from, r.to)
 	cost := int64(v.k+1) * int64(g.n)
 	if err := s.reads.rebuilding.acquire(ctx, cost); err != nil {
-		return nil, timedOut(ctx, err)
+		return nil, nil, err
 	}
 	defer s.reads.rebuilding.release(cost)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // what is still asked is not needed
 	defer g.release()
-	g.layout = s.reads.layouts.get(stripeKey{v.id, r.stripe})
+	key := stripeKey{v.id, r.stripe}
+	known := s.reads.layouts.get(key)
+	g.layout = known
 	g.order()
 	if err := g.gather(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	s.reads.layouts.put(stripeKey{v.id, r.stripe}, g.layout)
-	return g.decode()
+	if g.layout != known {
+		s.reads.layouts.put(key, g.layout)
+	}
+	m, err := g.decode()
+	if err != nil {
+		return nil, nil, err
+	}
+	return m, keep(g), nil
+}
+
+func (*gathering) keepNone() []*kept { return nil }
+
+// keepLater takes the columns that a reader of the whole extent comes to later,
+// while memory is plenty.
+func (g *gathering) keepLater() (out []*kept) {
+	reads := g.store.reads
+	for _, a := range g.good {
+		if a.borrowed || a.column <= g.column || a.column > g.last || !reads.try(readBuffer, readMemory/2) {
+			continue
+		}
+		out = append(out, &kept{
+			view: g.view, stripe: g.stripe, column: a.column, from: g.from, to: g.to,
+			slab: a.slab, raw: g.raw(a), cost: readBuffer,
+		})
+		a.slab = nil
+	}
+	return out
 }
 
 // order lists the columns to ask: those of disks that answer first, of them the
@@ -121,7 +177,14 @@ func (g *gathering) order() {
 	for c := g.view.k; c < g.view.k+g.view.m; c++ {
 		g.candidates = append(g.candidates, c)
 	}
-	g.candidates = slices.DeleteFunc(g.candidates, func(c int) bool { return c == g.column })
+	if g.layout.columns > 0 {
+		for _, k := range g.have {
+			g.good = append(g.good, &asking{column: k.column, slab: k.slab, borrowed: true})
+		}
+	}
+	g.candidates = slices.DeleteFunc(g.candidates, func(c int) bool {
+		return c == g.column || slices.ContainsFunc(g.good, func(a *asking) bool { return a.column == c })
+	})
 	g.quietLast()
 }
 
@@ -151,7 +214,8 @@ func (g *gathering) gather(ctx context.Context) error {
 			return g.failure()
 		}
 		if timer == nil {
-			timer = time.NewTimer(g.hedgeAfter())
+			g.after = g.hedgeAfter()
+			timer = time.NewTimer(g.after)
 			defer timer.Stop()
 			expired = timer.C
 		}
@@ -160,16 +224,34 @@ func (g *gathering) gather(ctx context.Context) error {
 			g.flying = slices.DeleteFunc(g.flying, func(other *asking) bool { return other == a })
 			g.accept(a)
 		case <-expired:
-			if g.spare > 0 {
-				g.late()
-				continue
+			next := g.impatient()
+			if next <= 0 {
+				g.errs = append(g.errs, errSlow)
+				return g.failure()
 			}
-			g.spare = g.view.m
-			timer.Reset(readPatience)
+			timer.Reset(next)
 		case <-ctx.Done():
-			return g.ended(ctx)
+			return ctx.Err()
 		}
 	}
+}
+
+// impatient asks more columns than are needed, then says of the disks that have
+// not answered that they are late. It returns when to be called again, 0 when
+// the time is over.
+func (g *gathering) impatient() time.Duration {
+	g.stage++
+	switch g.stage {
+	case 1:
+		g.spare = g.view.m
+		return readPatience
+	case 2:
+		for _, a := range g.flying {
+			a.late()
+		}
+		return max(g.within-readPatience-g.after, 1)
+	}
+	return 0
 }
 
 // launch asks as many columns as are wanted.
@@ -177,19 +259,36 @@ func (g *gathering) launch(ctx context.Context) {
 	for len(g.candidates) > 0 && len(g.good) < g.need() && len(g.good)+len(g.flying) < g.need()+g.spare {
 		c := g.candidates[0]
 		g.candidates = g.candidates[1:]
-		g.ask(ctx, c)
+		if a := g.prepare(c); a != nil {
+			g.begin(ctx, a)
+		}
 	}
 }
 
-// ask reads one column's run, and its header unless that was seen.
-func (g *gathering) ask(ctx context.Context, column int) {
+// begin starts a read that waits for a device.
+func (g *gathering) begin(ctx context.Context, a *asking) {
+	if g.done == nil {
+		g.done = make(chan *asking, g.view.k+g.view.m)
+	}
+	a.done = g.done
+	if err := a.begin(ctx); err != nil {
+		a.err = err
+		g.accept(a)
+		return
+	}
+	g.flying = append(g.flying, a)
+}
+
+// prepare reads one column's run, and its header unless that was seen, from
+// memory. It returns what must wait for a device.
+func (g *gathering) prepare(column int) *asking {
 	v := g.view
 	shard := shardOf(column, g.stripe, v.k)
-	a := &asking{view: v, disk: v.disks[shard], shard: shard, column: column, done: g.done}
+	a := &asking{view: v, disk: v.disks[shard], shard: shard, column: column}
 	if a.disk == nil {
 		a.err = errMissing
 		g.accept(a)
-		return
+		return nil
 	}
 	const head = blobd.FrameHeaderSize
 	a.slab = g.store.slabs.get(head + g.n)
@@ -202,21 +301,13 @@ func (g *gathering) ask(ctx context.Context, column int) {
 	default:
 		a.reads, a.check = []piece{{a.slab.b[:head], g.stripe}, body}, g.checkFrame
 	}
-	switch {
-	case a.cached():
+	if a.cached() {
 		a.err = a.check(a)
-		g.accept(a)
-	case v.passOver(a.disk):
-		a.err = fmt.Errorf("read of %s: %w", v.shard(shard), errSlow)
-		g.accept(a)
-	default:
-		if err := a.begin(ctx); err != nil {
-			a.err = err
-			g.accept(a)
-			return
-		}
-		g.flying = append(g.flying, a)
+	} else if a.err = v.unasked(shard); a.err == nil {
+		return a
 	}
+	g.accept(a)
+	return nil
 }
 
 // raw is the run as it was read.
@@ -296,18 +387,13 @@ func (g *gathering) hedgeAfter() time.Duration {
 	return after
 }
 
-// late says of the disks that have not answered yet that they take too long.
-func (g *gathering) late() {
-	for _, a := range g.flying {
-		a.late()
-	}
-}
-
 // release gives the memory back, or leaves it to the reads that have not
 // returned.
 func (g *gathering) release() {
 	for _, a := range g.good {
-		g.store.slabs.put(a.slab)
+		if !a.borrowed {
+			g.store.slabs.put(a.slab)
+		}
 	}
 	for _, a := range g.flying {
 		a.letGo()
@@ -320,15 +406,6 @@ func (g *gathering) failure() error {
 		err = fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
 	return fmt.Errorf("%d of %d columns for column %d of the stripe at %d of %s: %w", len(g.good), g.need(), g.column, g.stripe, pid(g.view.id), err)
-}
-
-// ended is the error after the context's end.
-func (g *gathering) ended(ctx context.Context) error {
-	if err := timedOut(ctx, ctx.Err()); !errors.Is(err, errSlow) {
-		return err
-	}
-	g.errs = append(g.errs, errSlow)
-	return g.failure()
 }
 
 // limit bounds the time for a rebuild. That it is over is the disks' fault, not

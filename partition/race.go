@@ -33,9 +33,9 @@ func (s *Store) await(ctx context.Context, c *chunk, shard, got int) error {
 	d := v.disks[shard]
 	m := c.slab
 	c.slab = nil
-	if v.passOver(d) {
+	if err := v.unasked(shard); err != nil {
 		s.slabs.put(m)
-		return s.recover(ctx, c, errSlow)
+		return s.recover(ctx, c, err)
 	}
 	offset, n := c.span()
 	outer := ctx
@@ -132,10 +132,8 @@ func (r *race) ask(ctx context.Context, within time.Duration) {
 	}
 	ch, s, run := make(chan rescued, 1), r.store, r.c.run()
 	r.asked, r.rescue = true, ch
-	ctx, cancel := limit(ctx, within)
 	go func() {
-		defer cancel()
-		m, err := s.rebuildRun(ctx, run)
+		m, err := s.rebuildRun(ctx, run, within)
 		ch <- rescued{m, err}
 	}()
 }

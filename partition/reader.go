@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/undercroft/undercroft/blobd"
@@ -44,9 +45,10 @@ type Reader struct {
 	planned *chunk // planned and not started
 	end     error  // what next said: an error, or io.EOF
 	queue   []*chunk
-	current *chunk // handed out by Read
-	rest    []byte // of current
-	err     error  // ended the reading
+	kept    []*kept // of columns to come
+	current *chunk  // handed out by Read
+	rest    []byte  // of current
+	err     error   // ended the reading
 
 	unhurried bool
 }
@@ -114,6 +116,7 @@ func (r *Reader) Close() error {
 	r.queue = nil
 	r.free(r.current)
 	r.current, r.rest = nil, nil
+	r.forget(func(*kept) bool { return true })
 	if r.err == nil {
 		r.err = ErrClosed
 	}
@@ -161,6 +164,11 @@ func (r *Reader) fetch() (*chunk, error) {
 		return nil, r.end
 	}
 	r.planned = nil
+	if r.reuse(c) {
+		r.shorten(c)
+		r.readAhead()
+		return c, nil
+	}
 	if err := r.store.reads.admit(r.ctx, c); err != nil {
 		return nil, err
 	}
@@ -171,6 +179,10 @@ func (r *Reader) fetch() (*chunk, error) {
 }
 
 func (r *Reader) orFree(c *chunk) (*chunk, error) {
+	// Chunks under way have only what lies behind c in its stripe.
+	r.forget(func(k *kept) bool { return k.stripe != c.stripe || k.view.id != c.view.id || k.column < c.column })
+	r.kept = append(r.kept, c.keep...)
+	c.keep = nil
 	if c.err != nil {
 		r.free(c)
 		return nil, c.err
@@ -184,6 +196,8 @@ func (r *Reader) free(c *chunk) {
 	}
 	r.store.slabs.put(c.slab)
 	c.slab = nil
+	r.kept = append(r.kept, c.keep...)
+	c.keep = nil
 	if c.cost > 0 {
 		r.store.reads.release(c.cost)
 		c.cost = 0
@@ -194,19 +208,62 @@ func (r *Reader) free(c *chunk) {
 func (r *Reader) readAhead() {
 	for len(r.queue) < readAhead {
 		c := r.plan()
-		if c == nil || !r.store.reads.tryAhead(c) {
+		if c == nil {
+			return
+		}
+		reused := r.reuse(c)
+		if !reused && !r.store.reads.tryAhead(c) {
 			return
 		}
 		r.planned = nil
 		r.shorten(c)
-		ctx := r.background()
 		c.done = make(chan struct{})
 		r.queue = append(r.queue, c)
+		if reused {
+			close(c.done)
+			continue
+		}
+		ctx := r.background()
 		go func() {
 			defer close(c.done)
 			c.err = r.store.fetch(ctx, c)
 		}()
 	}
+}
+
+// reuse takes what was kept of a chunk. Otherwise the chunk may be rebuilt from
+// what was kept of others, which is left alone until the chunk is done: chunks
+// are handed out, and what was kept is forgotten, in order.
+func (r *Reader) reuse(c *chunk) bool {
+	if len(r.kept) == 0 {
+		return false
+	}
+	c.have = nil
+	for i, k := range r.kept {
+		if !k.is(c.view, c.stripe, c.from, c.to) {
+			continue
+		}
+		if k.column == c.column {
+			c.slab, c.raw, c.cost, c.next = k.slab, k.raw, k.cost, c.from
+			r.kept = slices.Delete(r.kept, i, i+1)
+			r.store.stats.reads.Add(1)
+			return true
+		}
+		c.have = append(c.have, k)
+	}
+	return false
+}
+
+// forget gives the memory back of what will not be needed.
+func (r *Reader) forget(which func(*kept) bool) {
+	r.kept = slices.DeleteFunc(r.kept, func(k *kept) bool {
+		if !which(k) {
+			return false
+		}
+		r.store.slabs.put(k.slab)
+		r.store.reads.release(k.cost)
+		return true
+	})
 }
 
 // background is the context of what is fetched ahead; Close ends it.
@@ -240,6 +297,7 @@ func (r *Reader) plan() *chunk {
 	at, height := int64(e.Start)+r.segment.Offset, int64(e.Height)
 	c := &chunk{view: r.view, stripe: e.Stripe, height: e.Height, column: int(at / height), from: at % height}
 	c.columns = int((int64(e.Start)+int64(e.Length)-1)/height) + 1
+	c.last = int((at + r.segment.Length - 1) / height)
 	c.to = min(c.from+r.segment.Length, height, c.limit(chunkBlocks))
 	r.planned = c
 	return c

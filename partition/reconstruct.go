@@ -15,17 +15,19 @@ func (s *Store) recover(ctx context.Context, c *chunk, cause error) error {
 		return cause
 	}
 	s.damaged(c.view, shardOf(c.column, c.stripe, c.view.k), c.stripe, cause)
-	limited, cancel := limit(ctx, readTimeout)
-	defer cancel()
-	r := c.bad()
-	m, err := s.rebuildRun(limited, r)
+	r, start := c.bad(), c.view.now()
+	m, later, err := s.rebuildAnd(ctx, r, readTimeout, (*gathering).keepLater)
 	if err == nil {
 		s.replace(c, r, m)
+		s.stats.reconstructed.Add(int64(blobd.BlockOf(r.to-1)-blobd.BlockOf(r.from)) + 1)
+		c.keep = later
 		return nil
 	}
 	if errors.Is(err, blobd.ErrCorrupt) {
 		// Perhaps each block is good in enough columns.
+		limited, cancel := limit(ctx, readTimeout-c.view.now().Sub(start))
 		err = timedOut(limited, s.recoverBlocks(limited, c))
+		cancel()
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -56,8 +58,6 @@ func (c *chunk) bad() run {
 
 // replace puts the rebuilt blocks of a run into the chunk.
 func (s *Store) replace(c *chunk, r run, m *slab) {
-	first := blobd.BlockOf(r.from)
-	s.stats.reconstructed.Add(int64(blobd.BlockOf(r.to-1)-first) + 1)
 	_, n := c.span()
 	if r.from == c.from && r.to == c.to {
 		s.slabs.put(c.slab)
@@ -65,7 +65,7 @@ func (s *Store) replace(c *chunk, r run, m *slab) {
 		return
 	}
 	_, length := blobd.BlockSpan(r.stripe, r.height, r.from, r.to)
-	copy(c.raw[int(first-blobd.BlockOf(c.from))*blobd.BlockSize:], m.b[:length])
+	copy(c.raw[int(blobd.BlockOf(r.from)-blobd.BlockOf(c.from))*blobd.BlockSize:], m.b[:length])
 	s.slabs.put(m)
 }
 

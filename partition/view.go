@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/undercroft/undercroft/blobd"
@@ -27,6 +28,8 @@ type view struct {
 	// foreground says that somebody waits for what is read: such reads are hedged,
 	// and show what is usual for a disk.
 	foreground bool
+	// absent is when a shard's disk did not have it; 0: never.
+	absent []atomic.Int64
 }
 
 // inBackground is the view for reads that nobody waits for.

@@ -29,6 +29,7 @@ type sample struct {
 	appends, diskSyncs, missing                      float64
 	stripes, blobs, bytes, retries                   float64
 	reconstructed, corrupt, refused, buffers         float64
+	hedged, hedgesWon, hedgesRefused, readsGivenUp   float64
 	steward                                          steward.Counters
 	health                                           steward.Health
 	mirror                                           mirror.Status
@@ -61,6 +62,10 @@ func (s *System) Collector() prometheus.Collector {
 		metric("blob_bytes_written_total", "Bytes of blobs submitted to partitions.", counter, func(v *sample) float64 { return v.bytes }),
 		metric("stripe_retries_total", "Stripes written again in another partition.", counter, func(v *sample) float64 { return v.retries }),
 		metric("blocks_reconstructed_total", "Blocks reconstructed for reads.", counter, func(v *sample) float64 { return v.reconstructed }),
+		metric("reads_hedged_total", "Reads done again from other shards because a disk took long.", counter, func(v *sample) float64 { return v.hedged }),
+		metric("read_hedges_won_total", "Hedged reads that were faster than the disk.", counter, func(v *sample) float64 { return v.hedgesWon }),
+		metric("read_hedges_refused_total", "Slow reads not hedged because too many were.", counter, func(v *sample) float64 { return v.hedgesRefused }),
+		metric("reads_given_up_total", "Reads of disks that nobody waited for any more.", counter, func(v *sample) float64 { return v.readsGivenUp }),
 		metric("frames_corrupt_total", "Frames found corrupt by reads.", counter, func(v *sample) float64 { return v.corrupt }),
 		metric("overload_refusals_total", "Requests refused for want of buffer memory.", counter, func(v *sample) float64 { return v.refused }),
 		metric("buffer_bytes", "Bytes of body and read buffers in use.", gauge, func(v *sample) float64 { return v.buffers }),
@@ -124,6 +129,8 @@ func (s *System) sample() *sample {
 		stripes: float64(st.Counters.Stripes), blobs: float64(st.Counters.Blobs), bytes: float64(st.Counters.Bytes),
 		retries: float64(st.Counters.Retries), reconstructed: float64(st.Counters.Reconstructed),
 		corrupt: float64(st.Counters.Corrupt), refused: float64(st.Counters.Refused),
+		hedged: float64(st.Counters.Hedged), hedgesWon: float64(st.Counters.HedgesWon),
+		hedgesRefused: float64(st.Counters.HedgesRefused), readsGivenUp: float64(st.Counters.ReadsGivenUp),
 		buffers: float64(st.BufferMemory + st.ReadMemory),
 		steward: s.Steward.Counters(), mirror: s.mirror.Status(),
 	}
