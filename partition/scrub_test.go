@@ -412,3 +412,35 @@ func BenchmarkScrub(b *testing.B) {
 		})
 	}
 }
+
+// TestScrubOfADiskLeavesARepairAlone: what a repair has put in place and does not count on yet
+// stays while that is at work, and goes when nothing counts on it.
+func TestScrubOfADiskLeavesARepairAlone(t *testing.T) {
+	sc := Scheme{2, 2}
+	w := newSealedWorld(t, newWorld(t, 5), sc)
+	s := w.open(t, Options{Scheme: sc, Capacity: minCapacity})
+	defer closeStore(t, s)
+	settle(t, s)
+	row := w.row(t, w.id)
+	spare := w.disks[slices.IndexFunc(w.disks, func(d *memory.Disk) bool { return !slices.Contains(row.Shards, metadata.DiskID(d.ID())) })]
+	spec := blobd.ShardSpec{ID: shardID(w.id, 1), Epoch: blobd.Epoch(row.Epoch), Secret: blobd.Secret(row.Secret), Capacity: row.Capacity}
+	to, err := spare.Restore(t.Context(), spec, row.End)
+	if err == nil {
+		err = to.Commit(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	release, _ := s.claim(w.id)
+	if got, err := s.ScrubDisk(t.Context(), metadata.DiskID(spare.ID())); err != nil || got.Superseded != 0 || w.row(t, w.id).Epoch != row.Epoch {
+		t.Errorf("at work: %+v, %v, %+v", got, err, w.row(t, w.id))
+	}
+	release()
+	if got, err := s.ScrubDisk(t.Context(), metadata.DiskID(spare.ID())); err != nil || got.Superseded != 1 {
+		t.Errorf("left over: %+v, %v", got, err)
+	}
+	if _, err := spare.Stat(t.Context(), spec.ID); !errors.Is(err, blobd.ErrShardNotFound) {
+		t.Errorf("left over: %v", err)
+	}
+	w.holds(t, s)
+}

@@ -29,7 +29,14 @@ func (s *Store) tidy(ctx context.Context, d *disk) (Reconciled, error) {
 			out.Kept++
 			continue
 		}
-		if err := s.discardSuperseded(ctx, d, &strays[i], &out); err != nil {
+		release, ok := s.claim(metadata.PartitionID(strays[i].id.Partition))
+		if !ok { // a repair may be about to count on it
+			out.Kept++
+			continue
+		}
+		err := s.discardSuperseded(ctx, d, &strays[i], &out)
+		release()
+		if err != nil {
 			return out, err
 		}
 	}

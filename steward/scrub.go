@@ -143,8 +143,8 @@ func (j *scrub) tidy(ctx context.Context) (Progress, error) {
 	return Progress{Done: found.Superseded + found.Unknown, More: true}, nil
 }
 
-// goOn reads a piece of the first partition of the queue. One that another job has goes
-// to the end of it.
+// goOn reads a piece of the first partition of the queue. One that another job has, or is to
+// repair, goes to the end of it.
 func (j *scrub) goOn(ctx context.Context) (Progress, error) {
 	w := j.queue[0]
 	if w.row.Next < 0 { // it was read, and that could not be written down
@@ -171,6 +171,8 @@ func (j *scrub) goOn(ctx context.Context) (Progress, error) {
 	switch {
 	case out.Next < 0:
 		err = j.done(ctx, w)
+	case out.Recorded > 0: // repair first
+		j.queue = append(j.queue[1:], w)
 	case w.unsaved >= scrubSave:
 		w.unsaved = 0
 		err = j.put(ctx, &j.cycle, &w.row)
