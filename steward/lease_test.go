@@ -219,9 +219,9 @@ func TestALostLeaseEndsTheStep(t *testing.T) {
 	})
 }
 
-// TestNoLeaseIsLostWhenTheMetadataWereAway is interleaving 22: all leases look dead
-// after metadata was away for a minute.
-func TestNoLeaseIsLostWhenTheMetadataWereAway(t *testing.T) {
+// TestInterleaving22LeasesAfterMetadataWasAway: all leases look dead after metadata
+// was away for a minute.
+func TestInterleaving22LeasesAfterMetadataWasAway(t *testing.T) {
 	for _, outage := range []time.Duration{20 * time.Second, time.Minute, time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
 			p := newPair(t)

@@ -183,6 +183,26 @@ func TestRepairSaysWhatItCannotDo(t *testing.T) {
 	i.stop()
 }
 
+// TestScrubIsWatchedToItsEnd asks for a round over all data.
+func TestScrubIsWatchedToItsEnd(t *testing.T) {
+	data := t.TempDir() + "/d{1...2}"
+	i := start(t, assemble, rootArgs("--data="+data)...)
+	i.fill(t, 4)
+	text := i.administer(t, data, "scrub", "--now", "--watch", "--json")
+	for _, document := range strings.Split(strings.TrimSpace(text), "\n") {
+		if j := parse[admin.Job](t, document); j.Name != "scrub" {
+			t.Errorf("a line of the watch is %s", document)
+		}
+	}
+	if j := i.job(t, data, "scrub"); j.Granted != 1 || j.State != "resting" || j.Work == nil || j.Work.Total != 0 {
+		t.Errorf("after the watch: %+v", j)
+	}
+	if text := i.administer(t, data, "scrub"); !strings.Contains(text, "the next round begins at ") {
+		t.Errorf("scrub printed\n%s", text)
+	}
+	i.stop()
+}
+
 // busiest is the directory with the most files of shards.
 func busiest(t *testing.T, root string) (dir string) {
 	t.Helper()

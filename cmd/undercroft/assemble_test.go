@@ -3,7 +3,10 @@ package main
 import (
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
+
+	"github.com/undercroft/undercroft/internal/config"
 )
 
 // The store itself is proven elsewhere; this proves that it is joined.
@@ -32,5 +35,23 @@ func TestTheRealStoreBehindTheServer(t *testing.T) {
 	again := start(t, assemble, "--data="+dirs)
 	if code := again.stop(); code != exitOK {
 		t.Errorf("the second run: exit code %d, log:\n%s", code, again.stderr)
+	}
+}
+
+// TestBackgroundWorkHeedsRequests proves that the settings and the requests reach
+// the steward.
+func TestBackgroundWorkHeedsRequests(t *testing.T) {
+	cfg, err := config.Load(config.Sources{Args: []string{"--data=" + t.TempDir(), "--background-share=40", "--repair-bandwidth=1MiB"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := storeOptions(cfg, parts{}).Steward; o.Activity != nil {
+		t.Error("a store without requests heeds some")
+	}
+	var moved atomic.Int64
+	o := storeOptions(cfg, parts{activity: &moved}).Steward
+	moved.Store(7)
+	if o.Activity == nil || o.Activity() != 7 || o.Share != 40 || o.RepairBandwidth != 1<<20 {
+		t.Errorf("the steward gets %+v", o)
 	}
 }
