@@ -116,6 +116,7 @@ func (s *Store) noteDamage(ctx context.Context, id metadata.PartitionID, shard u
 		s.mu.Unlock()
 		if p != nil {
 			p.spoil(shard)
+			s.changed()
 		}
 		return p != nil, nil
 	}

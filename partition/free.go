@@ -141,7 +141,7 @@ func (s *Store) removeFiles(ctx context.Context, row *metadata.Partition) error 
 			continue
 		}
 		err := s.attend(d, func() error { return d.Delete(ctx, shardID(row.ID, i)) })
-		if errors.Is(err, errSlow) {
+		if errors.Is(err, errSlow) || errors.Is(err, blobd.ErrDiskFailed) {
 			away = fmt.Errorf("%w: shard %d: %w", errAway, i, err)
 			continue
 		}
@@ -211,7 +211,8 @@ func (s *Store) Sweep(ctx context.Context, id metadata.PartitionID, from int64, 
 	if err != nil || row == nil || row.State != metadata.PartitionSealed {
 		return -1, 0, err
 	}
-	w := &sweep{store: s, view: s.viewOf(row), at: from, end: min(row.End, row.Capacity)}
+	// To the end of the files: a shard that was away at the seal may be longer.
+	w := &sweep{store: s, view: s.viewOf(row), at: from, end: row.Capacity}
 	before := w.allocated(ctx)
 	if from == 0 {
 		s.endSeal(ctx, w.view)
@@ -289,37 +290,47 @@ func (w *sweep) pass(ctx context.Context, refs []metadata.Ref, last bool) (int64
 	return -1, w.punch(ctx, w.end)
 }
 
-// height is the height of the columns of a referenced stripe, from the header of a
-// frame that every stripe has: of a parity column, or of the first data column.
-func (w *sweep) height(ctx context.Context, stripe int64) (uint32, error) {
+// height is the height of the columns of a referenced stripe, from the headers of the
+// frames that every stripe has: of the parity columns and the first data column. The
+// greatest counts: a shard may hold what is left of a stripe that failed.
+func (w *sweep) height(ctx context.Context, stripe int64) (highest uint32, err error) {
 	v := w.view
-	var errs []error
-	for column := v.k + v.m; column >= v.k; column-- {
-		shard := shardOf(column%(v.k+v.m), stripe, v.k) // the first data column comes first
-		h, err := v.header(ctx, shard, stripe)
+	heights := make([]uint32, v.m+1)
+	errs := parallel(len(heights), func(i int) error {
+		h, err := v.header(ctx, shardOf((v.k+i)%(v.k+v.m), stripe, v.k), stripe)
+		heights[i] = h.Height
+		return err
+	})
+	for i, err := range errs {
 		if err == nil {
-			return h.Height, nil
+			highest = max(highest, heights[i])
 		}
-		errs = append(errs, err)
+	}
+	if slices.Contains(errs, nil) {
+		return highest, nil
 	}
 	return 0, fmt.Errorf("stripe at %d of %s has no readable header, so where it ends is not known: %w",
 		stripe, pid(v.id), errors.Join(errs...))
 }
 
-// punch frees the gap up to an offset on all attached shards.
+// punch frees the gap up to an offset on all shards within reach. What a disk keeps that
+// fails, or does not answer, is freed by a sweep after the next start or repair, or by scrub.
 func (w *sweep) punch(ctx context.Context, to int64) error {
 	if w.at >= to {
 		return nil
 	}
 	var g errgroup.Group
 	for i, d := range w.view.disks {
-		if d == nil {
+		if d == nil || d.Failed() != nil {
 			continue
 		}
 		g.Go(func() error {
 			at := w.at
 			err := w.store.attend(d, func() error { return d.Punch(ctx, w.view.shard(i), at, to-at) })
-			if err != nil && !errors.Is(err, blobd.ErrShardNotFound) {
+			if errors.Is(err, blobd.ErrDiskFailed) || errors.Is(err, errSlow) {
+				return nil
+			}
+			if err != nil && !errors.Is(err, blobd.ErrShardNotFound) && !errors.Is(err, blobd.ErrCorrupt) {
 				return fmt.Errorf("punch shard %d of %s: %w", i, pid(w.view.id), err)
 			}
 			d.relieve()

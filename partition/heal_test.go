@@ -268,3 +268,76 @@ func TestRedundancyOfUnsealedPartitions(t *testing.T) {
 		t.Errorf("sealed without it: %+v, %v", x, err)
 	}
 }
+
+// A disk that has failed keeps neither the space of the others nor a drop from going on.
+func TestFreeingBesideAFailedDisk(t *testing.T) {
+	w := newSealedWorld(t, newWorld(t, 3), Scheme{2, 1})
+	s := w.open(t, Options{Capacity: minCapacity})
+	defer closeStore(t, s)
+	reconcileAll(t, s)
+	row := w.row(t, w.id)
+	failed := w.disk(row.Shards[1])
+	failed.Fail(errors.New("gone"))
+	next, freed, err := s.Sweep(t.Context(), w.id, 0, 1000)
+	if next != -1 || err != nil || freed == 0 {
+		t.Errorf("the sweep freed %d bytes and goes on at %d, %v", freed, next, err)
+	}
+	err = w.db.Update(t.Context(), "test", func(tx *metadata.Tx) error {
+		refs, err := tx.Refs(w.id, 0, 0)
+		for _, ref := range refs {
+			err = errors.Join(err, tx.DeleteRefs(w.id, ref.Stripe, ref.ID))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if gone, err := s.Drop(t.Context(), w.id); gone || err != nil {
+		t.Errorf("dropped: %v, %v", gone, err)
+	}
+	failed.Recover()
+	if gone, err := s.Drop(t.Context(), w.id); !gone || err != nil {
+		t.Errorf("dropped with all disks: %v, %v", gone, err)
+	}
+}
+
+// A shard that was away when its partition was sealed has frames behind the end that the
+// row says: they are freed when it is back.
+func TestFramesBehindTheEndAreFreed(t *testing.T) {
+	w := newWorld(t, 2)
+	w.inventory(t, metadata.DiskActive)
+	published, _ := inherit(t, w)
+	id := published.placed.Extent.Partition
+	row := w.row(t, id)
+	// An append that the other disk did not live to see.
+	at := row.Capacity - 1<<20
+	h := blobd.FrameHeader{
+		Shard: shardID(id, 1), Column: 1, Columns: 1, K: 1, M: 1, Epoch: blobd.Epoch(row.Epoch), Offset: at,
+		StripeID: 7, Height: 500_000, Used: 500_000,
+	}
+	frame := blobd.AppendFrame(nil, h, blobd.Secret(row.Secret), make([]byte, h.Height), nil)
+	if err := w.disk(row.Shards[1]).Append(t.Context(), blobd.Append{Shard: h.Shard, Epoch: h.Epoch, Offset: at, Data: frame}); err != nil {
+		t.Fatal(err)
+	}
+	longer := slices.IndexFunc(w.disks, func(d *memory.Disk) bool { return metadata.DiskID(d.ID()) == row.Shards[1] })
+	s := w.open(t, Options{Capacity: minCapacity, Disks: w.attached(longer), KnownDisks: 2})
+	defer closeStore(t, s)
+	if n, err := s.SealIdle(t.Context()); n != 1 || err != nil {
+		t.Fatalf("sealed %d, %v", n, err)
+	}
+	if err := s.AddDisk(w.disks[longer]); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := s.Repair(t.Context(), id, 1, nil); err != nil || !r.Revived {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	reconcileAll(t, s)
+	if _, _, err := s.Sweep(t.Context(), id, 0, 1000); err != nil {
+		t.Fatal(err)
+	}
+	header := make([]byte, blobd.FrameHeaderSize)
+	if _, err := w.disks[longer].ReadAt(t.Context(), h.Shard, header, at); err != nil || slices.Max(header) != 0 {
+		t.Errorf("the frame is still there, %v", err)
+	}
+	mustRead(t, s, published.placed.Extent, published.data)
+}

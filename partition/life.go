@@ -97,8 +97,9 @@ func (s *Store) putRow(ctx context.Context, row *metadata.Partition) error {
 }
 
 // settled runs a transaction that may be applied twice, again while its outcome
-// is unknown.
+// is unknown. Every change of a partition's row goes through it.
 func (s *Store) settled(ctx context.Context, fn func(*metadata.Tx) error) error {
+	defer s.changed() // even if it says that it failed
 	var err error
 	for range maxSettles {
 		err = s.db.Update(ctx, class, fn)
@@ -108,6 +109,13 @@ func (s *Store) settled(ctx context.Context, fn func(*metadata.Tx) error) error 
 	}
 	return err
 }
+
+// Changes counts what this process did that may change what the rows of partitions
+// say, or what it knows of them beside that: while it stays, they stay, as far as this
+// process is concerned. Disks that come and go are not counted.
+func (s *Store) Changes() uint64 { return s.stats.changes.Load() }
+
+func (s *Store) changed() { s.stats.changes.Add(1) }
 
 // createShards creates the files of a partition, all at once. Disks that
 // refuse are set aside.

@@ -279,6 +279,7 @@ func (s *Store) CheckReopened(ctx context.Context) (bool, error) {
 		}
 		for shard := range bad {
 			p.spoil(uint8(shard))
+			s.changed()
 		}
 		p.setChecked()
 		if err != nil || len(bad) > 0 {

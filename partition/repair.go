@@ -277,56 +277,6 @@ func (r *repair) unreferenced(ctx context.Context, stripe int64) (bool, error) {
 	return !referenced, errors.Join(err, ctx.Err())
 }
 
-// rebuild writes the shard to its target.
-func (r *repair) rebuild(ctx context.Context) error {
-	s := r.store
-	if r.target == nil {
-		return fmt.Errorf("%w %s", ErrNoTarget, r.id())
-	}
-	spec := blobd.ShardSpec{ID: r.id(), Epoch: blobd.Epoch(r.row.Epoch), Secret: blobd.Secret(r.row.Secret), Capacity: r.row.Capacity}
-	to, err := r.target.Restore(ctx, spec, min(r.row.End, r.row.Capacity))
-	if err != nil {
-		return fmt.Errorf("on disk %s: %w", r.target.ID(), err)
-	}
-	v := s.readView(&r.row)
-	err = s.eachStripe(ctx, r.row.ID, func(stripe int64) error { return r.copyFrame(ctx, v, stripe, to) })
-	if err != nil {
-		return errors.Join(err, to.Abort())
-	}
-	if err := to.Commit(ctx); err != nil {
-		return fmt.Errorf("on disk %s: %w", r.target.ID(), err)
-	}
-	r.place = r.target
-	return nil
-}
-
-// copyFrame writes the frame that the shard should have of a stripe, if any.
-func (r *repair) copyFrame(ctx context.Context, v *view, stripe int64, to blobd.Restoration) error {
-	frame, err := r.store.rebuildFrame(ctx, v, int(r.shard), stripe, r.pace)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if errors.Is(err, ErrUnreadable) {
-		gone, e := r.unreferenced(ctx, stripe)
-		if e != nil || gone {
-			return e
-		}
-		if !r.final {
-			return err // the old shard may be all that there is
-		}
-		r.done.Unreadable++
-		r.store.opts.Logger.ErrorContext(ctx, "stripe is lost", slog.String("shard", r.id().String()), slog.Any("error", err))
-		return nil
-	}
-	if err != nil || frame == nil {
-		return err
-	}
-	defer r.store.slabs.put(frame.payload)
-	r.done.Bytes += frame.header.Size()
-	payload := frame.payload.b[:frame.header.Height:frame.header.Height]
-	return to.Write(ctx, stripe, blobd.AppendFrame(nil, frame.header, v.secret, payload, nil))
-}
-
 // cleanUp takes away what a repair wrote that does not count.
 func (r *repair) cleanUp(ctx context.Context) {
 	var row *metadata.Partition

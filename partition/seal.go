@@ -163,6 +163,7 @@ func (s *Store) findings(ctx context.Context, p *openPartition) (*findings, erro
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
+	s.changed()
 	p.setAbsent(f.lost)
 	if len(f.lost) > p.m {
 		return nil, nil //nolint:nilnil // nil is the answer: wait
@@ -170,6 +171,7 @@ func (s *Store) findings(ctx context.Context, p *openPartition) (*findings, erro
 	if verify {
 		bad, err := s.verifyReferenced(ctx, p, f)
 		p.setUnreadable(errors.Is(err, ErrUnreadable))
+		s.changed()
 		if err != nil {
 			return nil, err
 		}

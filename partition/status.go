@@ -16,6 +16,7 @@ type counters struct {
 	reads, reconstructed, corrupt, missing, unreadable     atomic.Int64
 	repaired, repairedBytes, revived                       atomic.Int64
 	moved, movedBytes                                      atomic.Int64
+	changes                                                atomic.Uint64
 }
 
 // Counters are totals since the Store was opened.

@@ -124,13 +124,14 @@ type Store struct {
 	views   *viewCache
 	reads   *readBudget
 
-	batches *batcher
-	batch   *lane // partitions of batches
-	large   *lane // partitions of large pieces
-	encode  chan struct{}
-	flying  chan struct{} // large stripes between encoding and durability
-	damages damages
-	claims  claims
+	batches  *batcher
+	batch    *lane // partitions of batches
+	large    *lane // partitions of large pieces
+	encode   chan struct{}
+	flying   chan struct{} // large stripes between encoding and durability
+	rebuilds chan struct{} // frames that repairs are at
+	damages  damages
+	claims   claims
 
 	// ctx ends when the Store is closed and its writers are done.
 	ctx    context.Context //nolint:containedctx // the life of background work, which belongs to no request

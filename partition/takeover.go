@@ -36,11 +36,12 @@ func Open(ctx context.Context, db *metadata.DB, o Options) (*Store, error) {
 	memory := &slabs{}
 	s := &Store{
 		opts: o, db: db, disks: newDiskSet(o.Disks), slabs: memory, random: random,
-		buffers: newBuffers(memory, o.BufferMemory),
-		reads:   newReadBudget(),
-		encode:  make(chan struct{}, encoders()),
-		flying:  make(chan struct{}, maxFlying),
-		parts:   map[metadata.PartitionID]*openPartition{},
+		buffers:  newBuffers(memory, o.BufferMemory),
+		reads:    newReadBudget(),
+		encode:   make(chan struct{}, encoders()),
+		flying:   make(chan struct{}, maxFlying),
+		rebuilds: make(chan struct{}, maxRebuilds),
+		parts:    map[metadata.PartitionID]*openPartition{},
 	}
 	s.plan.Store(&plan{o.KnownDisks, o.Scheme})
 	s.views = newViewCache(s)

@@ -198,7 +198,7 @@ func TestPowerLossDuringADrop(t *testing.T) {
 		// The files on one disk do not go.
 		comeBack := e.Faults.Vanish(e.Dirs()[1])
 		_, err := e.Steward.Drain(t.Context())
-		if err == nil || e.states()[metadata.PartitionDropped] == 0 {
+		if err != nil || e.states()[metadata.PartitionDropped] == 0 {
 			t.Errorf("a drop with a disk that fails left no partition to finish: %v, %v", err, e.states())
 		}
 		comeBack()
