@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -314,6 +315,19 @@ func TestKillAndDamagedDirectories(t *testing.T) {
 	}
 }
 
+// damageTwo spoils two directories and returns them.
+func damageTwo(t *testing.T, dirs []string, rng *mathrand.Rand) (damaged []string) {
+	t.Helper()
+	names := []string{"deleted", "truncated", "flipped", "swapped"}
+	for _, i := range rng.Perm(len(dirs))[:2] {
+		name := names[rng.IntN(len(names))]
+		t.Log(filepath.Base(dirs[i]), name)
+		damages[name](t, dirs[i], rng)
+		damaged = append(damaged, dirs[i])
+	}
+	return damaged
+}
+
 func killAndDamage(t *testing.T, seed uint64) {
 	t.Helper()
 	rng := mathrand.New(mathrand.NewPCG(seed, 99))
@@ -330,16 +344,79 @@ func killAndDamage(t *testing.T, seed uint64) {
 		l.settle(t, s.client())
 	}
 	l.loadUntilKilled(t, s, rng)
-	names := []string{"deleted", "truncated", "flipped", "swapped"}
-	for _, i := range rng.Perm(len(dirs))[:2] {
-		name := names[rng.IntN(len(names))]
-		t.Log(filepath.Base(dirs[i]), name)
-		damages[name](t, dirs[i], rng)
-	}
+	damageTwo(t, dirs, rng)
 	s = startServerOn(t, dirs, "--partition-size", "64MiB")
 	l.settle(t, s.client())
 	l.loadUntilKilled(t, s, rng)
 	s = startServerOn(t, dirs, "--partition-size", "64MiB")
 	l.settle(t, s.client())
 	check(t, s)
+}
+
+// TestKillDamageAndHeal is the same on one store for several rounds: after each damage it is
+// made whole by an administrator's commands, so that the next two may go.
+func TestKillDamageAndHeal(t *testing.T) {
+	notShort(t)
+	rounds, seed := 2, uint64(time.Now().UnixNano())
+	if n, err := strconv.Atoi(os.Getenv("KILL_ROUNDS")); err == nil {
+		rounds = n
+	}
+	if n, err := strconv.ParseUint(os.Getenv("KILL_SEED"), 10, 64); err == nil {
+		seed = n
+	}
+	t.Log("KILL_SEED", seed)
+	rng := mathrand.New(mathrand.NewPCG(seed, 98))
+	dirs := makeDirs(t.TempDir())
+	s := startServerOn(t, dirs, "--partition-size", "64MiB")
+	l := &ledger{bucket: "healed-" + randomHex(4), may: map[string][]value{}}
+	if _, err := s.client().CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &l.bucket}); err != nil {
+		t.Fatal(err)
+	}
+	for range rounds {
+		l.loadUntilKilled(t, s, rng)
+		damaged := damageTwo(t, dirs, rng)
+		s = startServerOn(t, dirs, "--partition-size", "64MiB")
+		l.settle(t, s.client())
+		heal(t, s, damaged)
+		l.settle(t, s.client())
+		if t.Failed() {
+			return
+		}
+	}
+	check(t, s)
+}
+
+// heal makes a store whole after damage to directories.
+func heal(t *testing.T, s *server, damaged []string) {
+	t.Helper()
+	admin := func(args ...string) string {
+		t.Helper()
+		out, err := s.administer(t, args...)
+		if err != nil {
+			t.Fatalf("admin %v: %v\n%s", args, err, out)
+		}
+		return out
+	}
+	missing := map[string]bool{}
+	for line := range strings.Lines(admin("disk", "list")) {
+		for _, dir := range damaged {
+			if strings.Contains(line, dir) && strings.Contains(line, "missing") {
+				missing[dir] = true
+			}
+		}
+	}
+	for dir := range missing {
+		admin("disk", "remove", dir, "--lost")
+	}
+	for dir := range missing {
+		if err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o750)); err != nil {
+			t.Fatal(err)
+		}
+		admin("disk", "add", dir)
+	}
+	admin("scrub", "--now", "--watch")
+	admin("repair", "--now", "--watch")
+	if out := admin("status"); !strings.Contains(out, "healthy") {
+		t.Fatalf("after the repair:\n%s", out)
+	}
 }
