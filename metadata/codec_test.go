@@ -114,8 +114,8 @@ func codecCases() []codecCase {
 	canonical := &CanonicalName{Account: "000000000001", Deleted: at(16)}
 	master := &MasterKey{Check: []byte("check")}
 	number := "000000000001"
-	scrubbed := &Scrubbed{Looked: at(17), Verified: at(-18), Found: sampleTally(1), Began: at(19), Next: 1 << 40, Current: sampleTally(300), Cycle: 20, Walk: 21}
-	cycle := &ScrubCycle{Started: at(22), Ended: at(23), Hurry: true, Tally: sampleTally(25), Last: ScrubTally{Frames: 1}, Number: 26}
+	scrubbed := &Scrubbed{Looked: at(17), Verified: at(-18), Found: sampleTally(1), Began: at(19), Next: 1 << 40, Current: sampleTally(300), Round: 20, Walk: 21}
+	round := &ScrubRound{Started: at(22), Ended: at(23), Hurry: true, Tally: sampleTally(25), Last: ScrubTally{Frames: 1}, Number: 26}
 	id := cluster{format: 1, id: sampleID(1)}
 	return []codecCase{
 		{"object", sampleObject(), encodeObject(sampleObject()), erase(decodeObject), goldenObject},
@@ -140,7 +140,7 @@ func codecCases() []codecCase {
 		{"e-mail address", &number, encodeAccountID(number), erase(decodeAccountID), goldenEmail},
 		{"master key", master, encodeMasterKey(master), erase(decodeMasterKey), goldenMasterKey},
 		{"scrubbed", scrubbed, encodeScrubbed(scrubbed), erase(decodeScrubbed), goldenScrubbed},
-		{"scrub cycle", cycle, encodeScrubCycle(cycle), erase(decodeScrubCycle), goldenScrubCycle},
+		{"scrub round", round, encodeScrubRound(round), erase(decodeScrubRound), goldenScrubRound},
 		{"bucket name", BucketID(1 << 63), encodeBucketID(1 << 63), erase(decodeBucketID), "010b8000000000000000"},
 		{"null version", Ord(300), encodeOrd(300), erase(decodeOrd), "0108ac02"},
 		{"cluster", id, encodeCluster(id), erase(decodeCluster), "01080111100102030405060708090a0b0c0d0e0f10"},
@@ -313,8 +313,8 @@ func encodeAny(record any) []byte {
 		return encodeMasterKey(r)
 	case *Scrubbed:
 		return encodeScrubbed(r)
-	case *ScrubCycle:
-		return encodeScrubCycle(r)
+	case *ScrubRound:
+		return encodeScrubRound(r)
 	default:
 		return nil
 	}

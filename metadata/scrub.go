@@ -17,8 +17,8 @@ type Scrubbed struct {
 	// frame of every shard and found it good. Zero: never.
 	Looked, Verified time.Time
 	Found            ScrubTally
-	Cycle            uint64 // the cycle of that walk
-	// Began is when the walk under way began, in the cycle Walk; zero where there
+	Round            uint64 // the round of that walk
+	// Began is when the walk under way began, in the round Walk; zero where there
 	// is none. Stripes below Next were read, and Current is what was met there.
 	Began   time.Time
 	Walk    uint64
@@ -28,7 +28,7 @@ type Scrubbed struct {
 
 // ScrubTally is what a scrub met.
 type ScrubTally struct {
-	Partitions int64 // walked to their end; of a cycle only
+	Partitions int64 // walked to their end; of a round only
 	Stripes    int64 // read
 	Frames     int64 // that verify
 	Bytes      int64 // of them, on disk
@@ -53,15 +53,15 @@ func (t *ScrubTally) Add(o *ScrubTally) {
 // Whole reports whether everything was read and is as it was written.
 func (t *ScrubTally) Whole() bool { return t.Damaged+t.Passed+t.Mismatched+t.Unreadable == 0 }
 
-// ScrubCycle is the row v of no partition: the round over all partitions that is
+// ScrubRound is the row v of no partition: the round over all partitions that is
 // under way, or the last one.
-type ScrubCycle struct {
+type ScrubRound struct {
 	Number  uint64 // from 1 on
 	Started time.Time
 	Ended   time.Time // zero while it is under way
 	Hurry   bool      // somebody waits for it
 	Tally   ScrubTally
-	Last    ScrubTally // of the cycle before
+	Last    ScrubTally // of the round before
 }
 
 // Fields of a Scrubbed (rows v).
@@ -72,18 +72,18 @@ const (
 	scrubBegan    = 4
 	scrubNext     = 5
 	scrubCurrent  = 6
-	scrubCycle    = 7
+	scrubRound    = 7
 	scrubWalk     = 8
 )
 
-// Fields of a ScrubCycle (the row v of no partition).
+// Fields of a ScrubRound (the row v of no partition).
 const (
-	cycleStarted = 1
-	cycleEnded   = 2
-	cycleHurry   = 3
-	cycleTally   = 4
-	cycleLast    = 5
-	cycleNumber  = 6
+	roundStarted = 1
+	roundEnded   = 2
+	roundHurry   = 3
+	roundTally   = 4
+	roundLast    = 5
+	roundNumber  = 6
 )
 
 // counts are a tally's numbers by field.
@@ -124,7 +124,7 @@ func encodeScrubbed(x *Scrubbed) []byte {
 	e.time(scrubBegan, x.Began)
 	e.uint(scrubNext, uint64(x.Next))
 	e.tally(scrubCurrent, x.Current)
-	e.uint(scrubCycle, x.Cycle)
+	e.uint(scrubRound, x.Round)
 	e.uint(scrubWalk, x.Walk)
 	return e.b
 }
@@ -147,8 +147,8 @@ func decodeScrubbed(v []byte) (*Scrubbed, error) {
 			x.Next = d.size()
 		case scrubCurrent:
 			x.Current = d.tally()
-		case scrubCycle:
-			x.Cycle = d.uint(math.MaxUint64)
+		case scrubRound:
+			x.Round = d.uint(math.MaxUint64)
 		case scrubWalk:
 			x.Walk = d.uint(math.MaxUint64)
 		default:
@@ -158,46 +158,46 @@ func decodeScrubbed(v []byte) (*Scrubbed, error) {
 	return x, d.finish("scrubbed")
 }
 
-func encodeScrubCycle(x *ScrubCycle) []byte {
+func encodeScrubRound(x *ScrubRound) []byte {
 	e := newRecord(64)
-	e.time(cycleStarted, x.Started)
-	e.time(cycleEnded, x.Ended)
+	e.time(roundStarted, x.Started)
+	e.time(roundEnded, x.Ended)
 	if x.Hurry {
-		e.uint(cycleHurry, 1)
+		e.uint(roundHurry, 1)
 	}
-	e.tally(cycleTally, x.Tally)
-	e.tally(cycleLast, x.Last)
-	e.uint(cycleNumber, x.Number)
+	e.tally(roundTally, x.Tally)
+	e.tally(roundLast, x.Last)
+	e.uint(roundNumber, x.Number)
 	return e.b
 }
 
-func decodeScrubCycle(v []byte) (*ScrubCycle, error) {
-	x := &ScrubCycle{}
+func decodeScrubRound(v []byte) (*ScrubRound, error) {
+	x := &ScrubRound{}
 	d := openRecord(v)
 	for d.next() {
 		switch d.field {
-		case cycleStarted:
+		case roundStarted:
 			x.Started = d.time()
-		case cycleEnded:
+		case roundEnded:
 			x.Ended = d.time()
-		case cycleHurry:
+		case roundHurry:
 			x.Hurry = d.uint(1) == 1
-		case cycleTally:
+		case roundTally:
 			x.Tally = d.tally()
-		case cycleLast:
+		case roundLast:
 			x.Last = d.tally()
-		case cycleNumber:
+		case roundNumber:
 			x.Number = d.uint(math.MaxUint64)
 		default:
 			d.unknown()
 		}
 	}
-	return x, d.finish("scrub cycle")
+	return x, d.finish("scrub round")
 }
 
 func (s keyspace) scrubbed(id PartitionID) []byte { return u64(s.tag(tagScrub, 8), uint64(id)) }
 
-func (s keyspace) scrubCycle() []byte { return s.tag(tagScrub, 0) }
+func (s keyspace) scrubRound() []byte { return s.tag(tagScrub, 0) }
 
 // Scrubbed is the row v of a partition.
 func (r *Reader) Scrubbed(id PartitionID) (*Scrubbed, error) {
@@ -238,20 +238,20 @@ func (t *Tx) PutScrubbed(x *Scrubbed) (bool, error) {
 	return true, t.err
 }
 
-// ScrubCycle is the round over all partitions, nil before the first.
-func (r *Reader) ScrubCycle() (*ScrubCycle, error) {
-	return decode(r, r.keys.scrubCycle(), decodeScrubCycle)
+// ScrubRound is the round over all partitions, nil before the first.
+func (r *Reader) ScrubRound() (*ScrubRound, error) {
+	return decode(r, r.keys.scrubRound(), decodeScrubRound)
 }
 
-// PutScrubCycle writes the round over all partitions.
-func (t *Tx) PutScrubCycle(x *ScrubCycle) error {
-	t.set(t.keys.scrubCycle(), encodeScrubCycle(x))
+// PutScrubRound writes the round over all partitions.
+func (t *Tx) PutScrubRound(x *ScrubRound) error {
+	t.set(t.keys.scrubRound(), encodeScrubRound(x))
 	return t.err
 }
 
 func checkScrubbed(c *pageCheck, p kv.Pair) error {
 	if len(c.keys.body(p.Key)) == 0 {
-		_, err := decodeScrubCycle(p.Value)
+		_, err := decodeScrubRound(p.Value)
 		return err
 	}
 	row, err := scrubbedRow(c.keys.body(p.Key), p.Value)

@@ -11,7 +11,7 @@ import (
 func TestScrubRowsLiveAsLongAsTheirPartition(t *testing.T) {
 	db := newDB(t)
 	p, other := newPartition(t, db), newPartition(t, db)
-	row := &Scrubbed{ID: p.ID, Looked: at(5), Verified: at(5), Found: sampleTally(3), Cycle: 1}
+	row := &Scrubbed{ID: p.ID, Looked: at(5), Verified: at(5), Found: sampleTally(3), Round: 1}
 	wrote := false
 	put := func(x *Scrubbed) bool {
 		update(t, db, func(tx *Tx) (err error) {
@@ -23,12 +23,12 @@ func TestScrubRowsLiveAsLongAsTheirPartition(t *testing.T) {
 	if !put(row) || !put(&Scrubbed{ID: other.ID, Looked: at(4)}) {
 		t.Fatal("nothing was written")
 	}
-	cycle := &ScrubCycle{Number: 1, Started: at(1), Tally: sampleTally(1)}
-	update(t, db, func(tx *Tx) error { return tx.PutScrubCycle(cycle) })
+	round := &ScrubRound{Number: 1, Started: at(1), Tally: sampleTally(1)}
+	update(t, db, func(tx *Tx) error { return tx.PutScrubRound(round) })
 	if diff := cmp.Diff(row, found(t, db, func(r *Reader) (*Scrubbed, error) { return r.Scrubbed(p.ID) })); diff != "" {
 		t.Errorf("read back otherwise:\n%s", diff)
 	}
-	if diff := cmp.Diff(cycle, found(t, db, func(r *Reader) (*ScrubCycle, error) { return r.ScrubCycle() })); diff != "" {
+	if diff := cmp.Diff(round, found(t, db, func(r *Reader) (*ScrubRound, error) { return r.ScrubRound() })); diff != "" {
 		t.Errorf("read back otherwise:\n%s", diff)
 	}
 	all := func() []Scrubbed {
@@ -57,8 +57,8 @@ func TestCheckFindsScrubRowsThatAreWrong(t *testing.T) {
 		"of no partition":            {db.keys.scrubbed(p.ID + 1), encodeScrubbed(&Scrubbed{}), MissingPartition},
 		"undecodable":                {db.keys.scrubbed(p.ID), []byte{9}, CorruptRow},
 		"verified but not looked at": {db.keys.scrubbed(p.ID), encodeScrubbed(&Scrubbed{Verified: at(7)}), CorruptRow},
-		"undecodable cycle":          {db.keys.scrubCycle(), []byte{1, 9}, CorruptRow},
-		"key of another length":      {append(db.keys.scrubCycle(), 1), encodeScrubbed(&Scrubbed{}), CorruptRow},
+		"undecodable round":          {db.keys.scrubRound(), []byte{1, 9}, CorruptRow},
+		"key of another length":      {append(db.keys.scrubRound(), 1), encodeScrubbed(&Scrubbed{}), CorruptRow},
 	} {
 		t.Run(name, func(t *testing.T) {
 			set := func(fn func(kv.Tx)) {

@@ -34,9 +34,9 @@ const (
 type scrub struct {
 	base
 	pace     *pace
-	cycle    metadata.ScrubCycle // as its row; Number is 0 before the first
+	round    metadata.ScrubRound // as its row; Number is 0 before the first
 	asked    bool
-	planned  bool              // queue and disks are those of the cycle
+	planned  bool              // queue and disks are those of the round
 	disks    []metadata.DiskID // that were not listed yet
 	queue    []*ward
 	busy     int // at the head of queue: those that other jobs had
@@ -108,7 +108,7 @@ func (j *scrub) step(ctx context.Context) (Progress, error) {
 func (j *scrub) plan(ctx context.Context) error {
 	j.queue, j.disks, j.busy, j.waiting = nil, nil, 0, 0
 	err := j.survey(ctx, func(w *ward) {
-		if w.row.Cycle == j.cycle.Number || w.created.After(j.cycle.Started) {
+		if w.row.Round == j.round.Number || w.created.After(j.round.Started) {
 			return
 		}
 		j.queue = append(j.queue, w)
@@ -150,8 +150,8 @@ func (j *scrub) goOn(ctx context.Context) (Progress, error) {
 	if w.row.Next < 0 { // it was read, and that could not be written down
 		return Progress{More: true}, j.done(ctx, w)
 	}
-	if w.row.Began.IsZero() || w.row.Walk != j.cycle.Number {
-		w.row.Began, w.row.Walk = j.opts.Now().Truncate(time.Millisecond), j.cycle.Number
+	if w.row.Began.IsZero() || w.row.Walk != j.round.Number {
+		w.row.Began, w.row.Walk = j.opts.Now().Truncate(time.Millisecond), j.round.Number
 		w.row.Next, w.row.Current = 0, metadata.ScrubTally{}
 	}
 	out, err := j.store.Scrub(ctx, w.row.ID, w.row.Next, scrubStep)
@@ -175,7 +175,7 @@ func (j *scrub) goOn(ctx context.Context) (Progress, error) {
 		j.queue = append(j.queue[1:], w)
 	case w.unsaved >= scrubSave:
 		w.unsaved = 0
-		err = j.put(ctx, &j.cycle, &w.row)
+		err = j.put(ctx, &j.round, &w.row)
 	}
 	if err == nil {
 		j.pace.perSecond = j.rate(j.opts.Now())
@@ -195,18 +195,18 @@ func (j *scrub) count(out *partition.ScrubStep) {
 
 // done ends the walk over a partition.
 func (j *scrub) done(ctx context.Context, w *ward) error {
-	row, cycle := w.row, j.cycle
-	row.Looked, row.Found, row.Cycle = row.Began, row.Current, cycle.Number
+	row, round := w.row, j.round
+	row.Looked, row.Found, row.Round = row.Began, row.Current, round.Number
 	if row.Found.Whole() {
 		row.Verified = row.Began
 	}
-	cycle.Tally.Add(&row.Found)
-	cycle.Tally.Partitions++
+	round.Tally.Add(&row.Found)
+	round.Tally.Partitions++
 	row.Began, row.Walk, row.Next, row.Current = time.Time{}, 0, 0, metadata.ScrubTally{}
-	if err := j.put(ctx, &cycle, &row); err != nil {
+	if err := j.put(ctx, &round, &row); err != nil {
 		return err
 	}
-	j.cycle = cycle
+	j.round = round
 	j.queue = j.queue[1:]
 	j.waiting -= w.size
 	j.sweeping = &sweeping{id: row.ID}

@@ -43,7 +43,8 @@ type specimen struct {
 	files   []string // by shard
 	stripes []int64
 	dirs    []string
-	other   string // a shard's file of another sealed partition, on the disk of shard 0
+	// pair is the file of a shard and that of one of another sealed partition, on one disk.
+	pair [2]string
 }
 
 // specimen picks the sealed partition with the most stripes.
@@ -83,9 +84,11 @@ func (e *env) specimen() *specimen {
 		s.files = append(s.files, name(&s.row, i))
 	}
 	for i := range rows {
-		at := slices.Index(rows[i].Shards, s.row.Shards[0])
-		if rows[i].ID != s.row.ID && rows[i].State == metadata.PartitionSealed && at >= 0 {
-			s.other = name(&rows[i], at)
+		for at, on := range rows[i].Shards {
+			mine := slices.Index(s.row.Shards, on)
+			if rows[i].ID != s.row.ID && rows[i].State == metadata.PartitionSealed && mine >= 0 {
+				s.pair = [2]string{s.files[mine], name(&rows[i], at)}
+			}
 		}
 	}
 	return s
@@ -215,10 +218,10 @@ func damages() []damage {
 			return 2
 		}},
 		{"files of two partitions exchanged", func(s *specimen) int {
-			if s.other == "" {
-				s.t.Fatal("there is no other sealed partition on the disk")
+			if s.pair[0] == "" {
+				s.t.Fatal("no other partition is sealed")
 			}
-			exchange(s.t, s.files[0], s.other)
+			exchange(s.t, s.pair[0], s.pair[1])
 			return 2
 		}},
 		{"file on another disk", func(s *specimen) int {

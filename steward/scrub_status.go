@@ -11,7 +11,7 @@ import (
 // ScrubStatus is how far scrub is.
 type ScrubStatus struct {
 	Off   bool                // no round begins by itself
-	Cycle metadata.ScrubCycle // the round under way, or the last one; Number is 0 before the first
+	Round metadata.ScrubRound // the round under way, or the last one; Number is 0 before the first
 	// UnderWay is set while a round is not at its end; Queued is how many partitions it has yet
 	// to read, about Left bytes, at Rate bytes in a second, 0 where that is not bounded.
 	UnderWay bool
@@ -135,8 +135,8 @@ func (j *scrub) rate(now time.Time) int64 {
 		return 0
 	}
 	most := int64(scrubDisk * max(1, len(j.store.Status().Disks)))
-	seconds := int64(j.cycle.Started.Add(j.opts.ScrubInterval/4*3).Sub(now) / time.Second)
-	if j.cycle.Hurry || seconds <= 0 {
+	seconds := int64(j.round.Started.Add(j.opts.ScrubInterval/4*3).Sub(now) / time.Second)
+	if j.round.Hurry || seconds <= 0 {
 		return most
 	}
 	return min(max(j.left()/seconds, scrubFloor), most)
@@ -145,13 +145,13 @@ func (j *scrub) rate(now time.Time) int64 {
 // show publishes what is known.
 func (j *scrub) show(now time.Time) {
 	st := &ScrubStatus{
-		Off: j.opts.ScrubInterval <= 0, Cycle: j.cycle, UnderWay: j.underWay(), Next: j.due(),
+		Off: j.opts.ScrubInterval <= 0, Round: j.round, UnderWay: j.underWay(), Next: j.due(),
 		Partitions: j.known.partitions, Oldest: j.known.oldest,
 	}
 	if st.UnderWay && j.planned {
 		st.Queued, st.Left, st.Rate = int64(len(j.queue)), j.left(), j.rate(now)
 		if len(j.queue) > 0 {
-			st.Cycle.Tally.Add(&j.queue[0].row.Current)
+			st.Round.Tally.Add(&j.queue[0].row.Current)
 		}
 	}
 	j.shown.Store(st)
@@ -164,9 +164,9 @@ func (j *scrub) Work() Work {
 	switch {
 	case st == nil:
 	case st.UnderWay:
-		done := st.Cycle.Tally.Bytes
-		w.Done, w.Total, w.Since = done, done+st.Left, st.Cycle.Started
-		w.Note = fmt.Sprintf("round %d: %d of %d partitions are read", st.Cycle.Number, st.Cycle.Tally.Partitions, st.Cycle.Tally.Partitions+st.Queued)
+		done := st.Round.Tally.Bytes
+		w.Done, w.Total, w.Since = done, done+st.Left, st.Round.Started
+		w.Note = fmt.Sprintf("round %d: %d of %d partitions are read", st.Round.Number, st.Round.Tally.Partitions, st.Round.Tally.Partitions+st.Queued)
 	case st.Off:
 		w.Note = "off: frames are verified only when they are read"
 	case !st.Next.IsZero():

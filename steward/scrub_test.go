@@ -31,10 +31,10 @@ func (e *env) scrub() (round metadata.ScrubTally, c steward.Counters) {
 	e.Steward.ScrubNow()
 	c = e.RunSteward()
 	st := e.Steward.Scrub()
-	if st == nil || st.UnderWay || st.Cycle.Ended.IsZero() {
+	if st == nil || st.UnderWay || st.Round.Ended.IsZero() {
 		e.t.Fatalf("the round is not at its end: %+v", st)
 	}
-	return st.Cycle.Tally, c
+	return st.Round.Tally, c
 }
 
 // TestScrubOfFilesThatCannotBeRead: input errors of one file are damage of its shard, of
@@ -82,7 +82,7 @@ func (e *env) specimenRow() metadata.Partition {
 func TestScrubRoundsFollowTheInterval(t *testing.T) {
 	e := newEnv(t, scrubbed(4, partition.Scheme{K: 2, M: 2}))
 	e.fillShelf(3)
-	rounds := func() int64 { return e.RunSteward().ScrubCycles }
+	rounds := func() int64 { return e.RunSteward().ScrubRounds }
 	if n := rounds(); n != 0 {
 		t.Errorf("%d rounds of what is new", n)
 	}
@@ -95,7 +95,7 @@ func TestScrubRoundsFollowTheInterval(t *testing.T) {
 		t.Errorf("%d rounds after 14 days", n)
 	}
 	st := e.Steward.Scrub()
-	if st.Oldest.Before(st.Cycle.Started) || st.Partitions != int64(len(e.rows())) || !st.Next.Equal(st.Cycle.Started.Add(14*24*time.Hour)) || st.Off {
+	if st.Oldest.Before(st.Round.Started) || st.Partitions != int64(len(e.rows())) || !st.Next.Equal(st.Round.Started.Add(14*24*time.Hour)) || st.Off {
 		t.Errorf("status %+v", st)
 	}
 	e.Restart()
@@ -103,7 +103,7 @@ func TestScrubRoundsFollowTheInterval(t *testing.T) {
 		t.Errorf("%d rounds after a restart", n)
 	}
 	e.Advance(14 * 24 * time.Hour)
-	if n := rounds(); n != 1 || e.Steward.Scrub().Cycle.Number != 2 {
+	if n := rounds(); n != 1 || e.Steward.Scrub().Round.Number != 2 {
 		t.Errorf("%d rounds after 28 days, %+v", n, e.Steward.Scrub())
 	}
 
@@ -116,7 +116,7 @@ func TestScrubRoundsFollowTheInterval(t *testing.T) {
 	off := newEnv(t, o)
 	off.fillShelf(1)
 	off.Advance(1000 * 24 * time.Hour)
-	if c, st := off.RunSteward(), off.Steward.Scrub(); c.ScrubCycles != 0 || !st.Off || !st.Next.IsZero() || st.Oldest.IsZero() {
+	if c, st := off.RunSteward(), off.Steward.Scrub(); c.ScrubRounds != 0 || !st.Off || !st.Next.IsZero() || st.Oldest.IsZero() {
 		t.Errorf("off: %+v", st)
 	}
 	if round, _ := off.scrub(); !round.Whole() || round.Partitions == 0 {
@@ -144,19 +144,19 @@ func TestScrubGoesOnAfterARestart(t *testing.T) {
 	e.RunSteward()
 	whole, _ := e.scrub()
 	e.Steward.ScrubNow()
-	for e.Steward.Scrub().Cycle.Number < 2 || e.Steward.Scrub().Cycle.Tally.Partitions < 2 {
+	for e.Steward.Scrub().Round.Number < 2 || e.Steward.Scrub().Round.Tally.Partitions < 2 {
 		_, err := e.job("scrub").Step(t.Context())
 		e.must(err)
 	}
-	half := e.Steward.Scrub().Cycle
+	half := e.Steward.Scrub().Round
 	e = &env{e.Crash(50, 1), t}
 	round := func() metadata.ScrubTally {
 		e.RunSteward()
 		st := e.Steward.Scrub()
-		if st.UnderWay || st.Cycle.Number != half.Number || !st.Cycle.Started.Equal(half.Started) {
+		if st.UnderWay || st.Round.Number != half.Number || !st.Round.Started.Equal(half.Started) {
 			t.Fatalf("another round: %+v", st)
 		}
-		return st.Cycle.Tally
+		return st.Round.Tally
 	}
 	got := round()
 	read := e.Steward.Counters().ScrubBytes
@@ -166,22 +166,22 @@ func TestScrubGoesOnAfterARestart(t *testing.T) {
 
 	row := e.specimenRow()
 	e.must(e.DB.Update(t.Context(), "test", func(tx *metadata.Tx) error {
-		cycle, err := tx.ScrubCycle()
+		round, err := tx.ScrubRound()
 		if err != nil {
 			return err
 		}
-		cycle.Ended = time.Time{}
+		round.Ended = time.Time{}
 		refs, err := tx.Refs(row.ID, 0, 0)
 		if err != nil {
 			return err
 		}
 		walk := &metadata.Scrubbed{
-			ID: row.ID, Began: cycle.Started, Walk: cycle.Number, Next: refs[len(refs)-1].Stripe, Current: metadata.ScrubTally{Frames: 1000, Damaged: 7},
+			ID: row.ID, Began: round.Started, Walk: round.Number, Next: refs[len(refs)-1].Stripe, Current: metadata.ScrubTally{Frames: 1000, Damaged: 7},
 		}
 		if _, err := tx.PutScrubbed(walk); err != nil {
 			return err
 		}
-		return tx.PutScrubCycle(cycle)
+		return tx.PutScrubRound(round)
 	}))
 	e.Restart()
 	round()

@@ -132,7 +132,7 @@ type Counters struct {
 	ScrubDamaged    int64 // frames found missing or damaged
 	ScrubMismatched int64 // stripes whose frames verify and contradict each other
 	ScrubUnreadable int64 // stripes of which too few frames verify
-	ScrubCycles     int64 // rounds over all partitions, complete
+	ScrubRounds     int64 // rounds over all partitions, complete
 }
 
 type counters struct {
@@ -142,7 +142,7 @@ type counters struct {
 	damaged, repaired, repairedBytes, revived       atomic.Int64
 	repairFailures, superseded, unknown             atomic.Int64
 	scrubFrames, scrubBytes, scrubDamaged           atomic.Int64
-	scrubMismatched, scrubUnreadable, scrubCycles   atomic.Int64
+	scrubMismatched, scrubUnreadable, scrubRounds   atomic.Int64
 	moved, movedBytes, moveFailures                 atomic.Int64
 }
 
@@ -271,7 +271,7 @@ func (s *Steward) Counters() Counters {
 		Damaged: c.damaged.Load(), Repaired: c.repaired.Load(), RepairedBytes: c.repairedBytes.Load(), Revived: c.revived.Load(),
 		RepairFailures: c.repairFailures.Load(), Superseded: c.superseded.Load(), Unknown: c.unknown.Load(),
 		ScrubFrames: c.scrubFrames.Load(), ScrubBytes: c.scrubBytes.Load(), ScrubDamaged: c.scrubDamaged.Load(),
-		ScrubMismatched: c.scrubMismatched.Load(), ScrubUnreadable: c.scrubUnreadable.Load(), ScrubCycles: c.scrubCycles.Load(),
+		ScrubMismatched: c.scrubMismatched.Load(), ScrubUnreadable: c.scrubUnreadable.Load(), ScrubRounds: c.scrubRounds.Load(),
 		Moved: c.moved.Load(), MovedBytes: c.movedBytes.Load(), MoveFailures: c.moveFailures.Load(),
 	}
 }

@@ -48,7 +48,7 @@ func scrubStatus(st *steward.ScrubStatus) *Scrub {
 	case st.Off:
 		out.State = "off"
 	}
-	if c := &st.Cycle; c.Number > 0 {
+	if c := &st.Round; c.Number > 0 {
 		out.Round = &ScrubRound{
 			Number: c.Number, Started: c.Started, Ended: orNil(c.Ended),
 			Partitions: c.Tally.Partitions, PartitionsLeft: st.Queued,
@@ -73,9 +73,9 @@ func contradicts(st *steward.ScrubStatus) bool {
 	if st == nil {
 		return false
 	}
-	found := st.Cycle.Tally
+	found := st.Round.Tally
 	if st.UnderWay {
-		found.Add(&st.Cycle.Last)
+		found.Add(&st.Round.Last)
 	}
 	return found.Mismatched+found.Unreadable > 0
 }
@@ -89,7 +89,7 @@ func scrubMetrics(metric func(name, help string, kind prometheus.ValueType, get 
 		metric("scrub_damaged_frames_total", "Frames found missing or damaged by scrub.", counter, func(v *sample) float64 { return float64(v.steward.ScrubDamaged) }),
 		metric("scrub_mismatched_stripes_total", "Stripes whose frames verify and contradict each other.", counter, func(v *sample) float64 { return float64(v.steward.ScrubMismatched) }),
 		metric("scrub_unreadable_stripes_total", "Stripes found to have too few good frames.", counter, func(v *sample) float64 { return float64(v.steward.ScrubUnreadable) }),
-		metric("scrub_rounds_total", "Rounds over all partitions that came to their end.", counter, func(v *sample) float64 { return float64(v.steward.ScrubCycles) }),
+		metric("scrub_rounds_total", "Rounds over all partitions that came to their end.", counter, func(v *sample) float64 { return float64(v.steward.ScrubRounds) }),
 		metric("scrub_running", "Whether a round is under way.", gauge, func(v *sample) float64 { return v.scrubRunning }),
 		metric("scrub_left_bytes", "Bytes that the round under way has yet to verify, about.", gauge, func(v *sample) float64 { return v.scrubLeft }),
 		metric("scrub_oldest_unverified_seconds", "Age of the oldest partition's last good verification, or of the partition.", gauge, func(v *sample) float64 { return v.scrubAge }),
