@@ -1,0 +1,302 @@
+package sim
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/undercroft/undercroft/metadata"
+	"github.com/undercroft/undercroft/steward"
+)
+
+// background lets a job do a step or several.
+func (m *machine) background() {
+	m.t.Helper()
+	job := one(m.plan, m.proc.Steward.Jobs())
+	for range 1 + m.rng.IntN(4) {
+		p, err := job.Step(m.proc.ctx)
+		m.count("job " + job.Name())
+		if p.Done > 0 || err != nil {
+			m.note("%s: %+v %v", job.Name(), p, err)
+		}
+		if err != nil && !m.troubled() && !m.proc.killed.Load() {
+			m.t.Errorf("%s: %v", job.Name(), err)
+		}
+		if !p.More {
+			return
+		}
+	}
+}
+
+// heal ends all faults, brings back what can be brought back, and lets repair
+// run until it finds nothing more. Then everything must be whole.
+func (m *machine) heal() {
+	m.t.Helper()
+	m.note("heal")
+	m.finishReaders()
+	m.mendDisks()
+	for _, dir := range slices.Sorted(maps.Keys(m.away)) {
+		m.p.putBack(dir, m.away[dir])
+		delete(m.away, dir)
+		m.did("disk-returns", "%s", dir)
+	}
+	m.stop()
+	for _, dir := range m.dirs {
+		m.p.ensure(dir) // a new disk is mounted where one was removed
+	}
+	m.start()
+	m.replaceEmptied()
+	m.verify()
+	m.drain()
+	for range 20 {
+		if m.whole() == "" {
+			break
+		}
+		time.Sleep(10 * time.Minute) //nolint:forbidigo // virtual time: what rests is tried again
+		m.drain()
+	}
+	if why := m.whole(); why != "" {
+		m.t.Fatalf("after the repair: %s", why)
+	}
+	for _, s := range m.rot {
+		if m.p.remains(s) {
+			m.note("%s page %d is still spoiled", s.name, s.index)
+			m.p.mend(s)
+			m.count("rot-left")
+		}
+	}
+	m.rot = nil
+	clear(m.hurt)
+	m.verify()
+	m.mustBeTidy()
+	m.count("healed")
+}
+
+// drain runs the background until it rests.
+func (m *machine) drain() {
+	m.t.Helper()
+	if err := m.proc.AwaitMirrors(m.proc.ctx); err != nil {
+		m.t.Fatalf("mirrors: %v", err)
+	}
+	for range 3 {
+		time.Sleep(2 * time.Minute) //nolint:forbidigo // virtual time: garbage rests, mirrors are looked at
+		before := m.proc.Steward.Counters()
+		_, err := m.proc.Steward.Drain(m.proc.ctx)
+		m.noteWork(before, m.proc.Steward.Counters())
+		if err != nil {
+			m.note("drain: %v", err)
+			if len(m.hurt) == 0 {
+				m.t.Errorf("drain: %v", err)
+			}
+		}
+	}
+}
+
+// noteWork notes the counters that moved.
+func (m *machine) noteWork(before, after steward.Counters) {
+	was, is := reflect.ValueOf(before), reflect.ValueOf(after)
+	text := ""
+	for i := range was.NumField() {
+		if d := is.Field(i).Int() - was.Field(i).Int(); d != 0 && was.Type().Field(i).Name != "Steps" {
+			text += fmt.Sprintf(" %s+%d", was.Type().Field(i).Name, d)
+		}
+	}
+	if text != "" {
+		m.note("the background did%s", text)
+	}
+}
+
+// replaceEmptied tells the store that disks whose directories are empty will
+// not come back, as their administrator does.
+func (m *machine) replaceEmptied() {
+	m.t.Helper()
+	var lost []string
+	for _, x := range m.proc.Missing() {
+		if m.p.isEmpty(x.Path) {
+			lost = append(lost, x.ID)
+		}
+	}
+	if len(lost) == 0 {
+		return
+	}
+	err := m.proc.DB.Update(m.proc.ctx, "sim", func(tx *metadata.Tx) error {
+		rows, err := tx.Disks()
+		if err != nil {
+			return err
+		}
+		for i := range rows {
+			if slices.Contains(lost, fmt.Sprintf("%x", rows[i].ID[:])) {
+				rows[i].State = metadata.DiskRemoved
+				if err := tx.PutDisk(&rows[i]); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		m.t.Fatalf("remove disks: %v", err)
+	}
+	m.did("disk-replaced", "%v", lost)
+	m.stop()
+	m.start()
+}
+
+// ensure makes a directory below the root where there is none.
+func (p *platter) ensure(dir string) {
+	if !p.has(dir) {
+		p.mu.Lock()
+		n := p.make(true)
+		p.mu.Unlock()
+		p.putBack(dir, n)
+	}
+}
+
+func (p *platter) isEmpty(dir string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.find(dir)
+	return n != nil && len(n.names) == 0
+}
+
+// whole says what is missing for the store to survive the next losses.
+func (m *machine) whole() string {
+	m.t.Helper()
+	x, err := m.proc.Store.Redundancy(m.proc.ctx)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if !x.Whole() {
+		text := fmt.Sprintf("redundancy %+v, health %+v, missing %v", x, m.proc.Steward.Health(), m.proc.Missing())
+		for _, row := range m.rows() {
+			text += fmt.Sprintf("\npartition %016x state %d epoch %d lost %v damaged %v", uint64(row.ID), row.State, row.Epoch, row.Lost, row.Damaged)
+		}
+		return text
+	}
+	st, err := m.proc.Status(m.proc.ctx)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if md := st.Metadata; md.Degraded || len(md.Mirrors) != m.shape.scheme.M+1 {
+		return fmt.Sprintf("metadata %+v", md)
+	}
+	return ""
+}
+
+func (m *machine) rows() (rows []metadata.Partition) {
+	m.t.Helper()
+	err := m.proc.DB.EachPartition(m.proc.ctx, "sim", func(row *metadata.Partition) error {
+		rows = append(rows, *row)
+		return nil
+	})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return rows
+}
+
+// shardFiles are the files of shards in a directory.
+func (m *machine) shardFiles(dir string) (out []string) {
+	for _, name := range m.p.files(dir) {
+		if strings.HasPrefix(name, dir+"/shards/") {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// mustBeTidy holds that the disks have the files that the rows name, and no
+// others.
+func (m *machine) mustBeTidy() {
+	m.t.Helper()
+	st, err := m.proc.Status(m.proc.ctx)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	var files, want []string
+	for _, d := range st.Disks {
+		for _, name := range m.p.files(d.Path) {
+			base := strings.TrimPrefix(name, d.Path+"/")
+			switch {
+			case strings.HasPrefix(base, "shards/"):
+				files = append(files, d.ID+"/"+path.Base(name))
+			case strings.HasPrefix(base, "tmp/"):
+				m.t.Errorf("%s is left over", name)
+			}
+		}
+	}
+	for _, row := range m.rows() {
+		for i, id := range row.Shards {
+			want = append(want, fmt.Sprintf("%x/%016x.%02d", id[:], uint64(row.ID), i))
+		}
+	}
+	slices.Sort(files)
+	slices.Sort(want)
+	if !slices.Equal(files, want) {
+		m.t.Errorf("files of shards\n%s\nthe rows name\n%s", strings.Join(files, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// survives holds that a copy of the disks that loses power and any m of them
+// gives everything back.
+func (m *machine) survives() {
+	m.t.Helper()
+	other := &machine{
+		plan: m.plan, t: m.t, shape: m.shape, p: m.p.clone(), lib: m.lib, world: m.world,
+		dirs: slices.Clone(m.dirs), away: map[string]*node{}, photos: map[string]*node{}, hurt: map[string]bool{},
+	}
+	other.p.losePower(m.rng)
+	for range m.shape.scheme.M {
+		dir := one(m.plan, other.dirs)
+		other.p.takeAway(dir)
+		other.hurt[dir] = true
+		other.away[dir] = &node{}
+	}
+	m.did("loss-of-m", "%v", slices.Sorted(maps.Keys(other.hurt)))
+	other.start()
+	other.verify()
+	other.kill()
+}
+
+// empty deletes everything and holds that nothing is left of it.
+func (m *machine) empty() {
+	m.t.Helper()
+	var calls []*call
+	for key, versions := range m.world.keys {
+		bucket, _ := nameOf(key)
+		for _, v := range versions {
+			calls = append(calls, &call{action: aDelete, bucket: bucket, key: key, version: v.id})
+		}
+	}
+	for id, u := range m.world.uploads {
+		bucket, _ := nameOf(id)
+		calls = append(calls, &call{action: aAbort, bucket: bucket, key: u.key, id: id})
+	}
+	for _, c := range calls {
+		if r := m.exec(m.proc, c, false); r.code != "" || r.unknown {
+			m.t.Fatalf("%v: %v", c, r)
+		}
+	}
+	m.world = &world{modes: m.world.modes, keys: map[string][]version{}, uploads: map[string]upload{}}
+	time.Sleep(2 * time.Hour) //nolint:forbidigo // virtual time: intents and tokens grow old
+	m.drain()
+	m.verify()
+	m.mustBeTidy()
+	s, err := metadata.Check(m.proc.ctx, m.proc.DB, func(p metadata.Problem) { m.t.Errorf("check: %v", p) })
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	left := []int64{s.Objects, s.Uploads, s.Parts, s.DataIDs, s.Manifests, s.Extents, s.Refs, s.Pins, s.Garbage, s.Intents, s.LiveBytes}
+	if !slices.Equal(left, make([]int64, len(left))) {
+		m.t.Errorf("something is left over: %+v", s)
+	}
+	for _, row := range m.rows() {
+		if row.State != metadata.PartitionOpen {
+			m.t.Errorf("partition %x is left over: state %v", row.ID, row.State)
+		}
+	}
+}

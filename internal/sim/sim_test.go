@@ -1,0 +1,155 @@
+package sim
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/undercroft/undercroft/objects"
+	"github.com/undercroft/undercroft/s3"
+)
+
+var (
+	seeds = flag.Int("seeds", 0, "how many seeds to run beyond those of the table, from -seed on")
+	seed  = flag.Uint64("seed", 1000, "the first of them")
+	steps = flag.Int("steps", 60, "steps of each seed")
+)
+
+// run is one seed. It returns what happened, by name.
+func run(t *testing.T, seed uint64, steps int) map[string]int {
+	t.Helper()
+	p := &plan{rng: rand.New(rand.NewPCG(seed, 42)), turn: int(seed * 7), seen: map[string]int{}}
+	synctest.Test(t, func(t *testing.T) {
+		m := &machine{
+			plan: p, t: t, shape: shapeOf(p.rng), p: newPlatter(), lib: newLibrary(),
+			away: map[string]*node{}, photos: map[string]*node{}, hurt: map[string]bool{},
+			world: &world{modes: map[s3.BucketName]mode{"plain": unversioned, "kept": enabled}, keys: map[string][]version{}, uploads: map[string]upload{}},
+		}
+		defer func() {
+			if t.Failed() {
+				t.Logf("the last of what was done:\n%s", strings.Join(p.log, "\n"))
+				t.Logf("seed %d failed. Again: make sim SEEDS=1 SEED=%d STEPS=%d", seed, seed, steps)
+			}
+			if m.proc != nil {
+				m.kill()
+			}
+		}()
+		m.note("seed %d: %+v", seed, m.shape)
+		m.run(steps)
+	})
+	return p.seen
+}
+
+func (m *machine) run(steps int) {
+	m.t.Helper()
+	for i := range m.shape.disks {
+		m.dirs = append(m.dirs, fmt.Sprintf("/d%d", i+1))
+	}
+	p, err := m.try(0)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.proc = p
+	for bucket := range m.world.modes {
+		if _, err := p.Objects.CreateBucket(p.ctx, objects.CreateBucketInput{Name: bucket}); err != nil {
+			m.t.Fatal(err)
+		}
+	}
+	if err := p.Objects.PutBucketVersioning(p.ctx, "kept", s3.VersioningEnabled); err != nil {
+		m.t.Fatal(err)
+	}
+	for i := range steps {
+		m.count("steps")
+		m.step(i)
+		if m.t.Failed() {
+			m.t.FailNow()
+		}
+	}
+	m.heal()
+	m.survives()
+	m.empty()
+	m.heal()
+	m.stop()
+}
+
+// step is one step of a seed: mostly operations, then what goes on beside
+// them.
+func (m *machine) step(i int) {
+	m.t.Helper()
+	m.readOn()
+	switch n := m.rng.IntN(100); {
+	case n < 42:
+		m.work()
+	case n < 58:
+		m.background()
+	case n < 63:
+		m.openReader()
+	case n < 65:
+		m.setVersioning()
+	case n < 69:
+		d := time.Duration(m.rng.IntN(1200)) * time.Second
+		m.note("%v pass", d)
+		time.Sleep(d) //nolint:forbidigo // virtual time
+	case n < 74:
+		m.heal()
+	default:
+		m.fault()
+	}
+	if err := m.proc.Err(); err != nil {
+		m.t.Fatalf("the metadata engine gave up: %v", err)
+	}
+	m.sample(2)
+}
+
+// kept are the seeds of continuous integration: the first ones, and each that
+// found something, with what that was.
+var kept = []uint64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23}
+
+// TestSimulation runs the seeds that are kept, or those that are asked for.
+// Over those that are kept, each kind of fault has to happen.
+func TestSimulation(t *testing.T) {
+	list, all := kept, true
+	switch {
+	case *seeds > 0:
+		list, all = nil, false
+		for i := range *seeds {
+			list = append(list, *seed+uint64(i))
+		}
+	case testing.Short():
+		list, all = kept[:2], false
+	case raceEnabled:
+		list, all = kept[:6], false
+	}
+	seen := map[string]int{}
+	for _, s := range list {
+		t.Run(fmt.Sprint(s), func(t *testing.T) {
+			for event, n := range run(t, s, *steps) {
+				seen[event] += n
+			}
+		})
+	}
+	report(t, seen)
+	if !all || t.Failed() {
+		return
+	}
+	for _, f := range faults {
+		if seen[f.name] == 0 {
+			t.Errorf("%q never happened over %d seeds", f.name, len(list))
+		}
+	}
+}
+
+func report(t *testing.T, seen map[string]int) {
+	t.Helper()
+	var out strings.Builder
+	for _, event := range slices.Sorted(maps.Keys(seen)) {
+		fmt.Fprintf(&out, "%7d %s\n", seen[event], event)
+	}
+	t.Logf("what happened:\n%s", out.String())
+}
