@@ -116,6 +116,11 @@ func metadataText(m *single.MetadataStatus) string {
 	if r := m.Resync; r != nil {
 		parts = append(parts, fmt.Sprintf("%s of %s are copied to %s", amount(r.Bytes, "bytes"), amount(r.BytesTotal, "bytes"), r.Path))
 	}
+	if w := m.Witness; w != nil && w.Reason == "" {
+		parts = append(parts, "witness "+w.Path)
+	} else if w != nil {
+		parts = append(parts, fmt.Sprintf("witness %s does not vote: %s", w.Path, w.Reason))
+	}
 	return strings.Join(parts, "; ")
 }
 

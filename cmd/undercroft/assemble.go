@@ -148,7 +148,7 @@ func storeOptions(cfg config.Config, p parts) single.Options {
 		Capacity:    int64(cfg.PartitionSize), MinColumn: column,
 		BufferMemory: int64(cfg.BufferMemory), Logger: p.logger,
 		Steward:    background,
-		AcceptLoss: cfg.MetadataAcceptLoss,
+		AcceptLoss: cfg.MetadataAcceptLoss, Witness: cfg.MetadataWitness,
 	}
 }
 

@@ -108,6 +108,8 @@ type Config struct {
 	// Domains are the lowercase names under which a bucket is a host name.
 	Domains []string
 
+	// MetadataWitness is a directory that votes on which metadata is the newest.
+	MetadataWitness string
 	// MetadataAcceptLoss starts although newer metadata may be missing.
 	MetadataAcceptLoss bool
 

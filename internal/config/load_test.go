@@ -64,6 +64,7 @@ func sample(t *testing.T, name string) (given, want string) {
 		"shutdown-timeout":     {"0s", "0s"},
 		"log-level":            {"debug", "debug"},
 		"metadata-accept-loss": {"true", "true"},
+		"metadata-witness":     {"/var/lib/w", "/var/lib/w"},
 		"log-format":           {"json", "json"},
 		"access-log":           {"true", "true"},
 	}

@@ -87,6 +87,10 @@ func repairOptions(c *Config) []option {
 			&sizeValue{&c.ScrubBandwidth, 0, 1024 * GiB},
 		},
 		{
+			"metadata-witness", g, "DIR", "", "A directory on a device of none of the data directories, such as the system's disk, that only votes on which metadata is the newest: " +
+				"with it two or four data directories survive the loss of half of them between runs too. It is made at the first start that names it.", (*text)(&c.MetadataWitness),
+		},
+		{
 			"metadata-accept-loss", g, "", "false", "Start with the newest metadata that is in the data directories although those missing may hold newer: " +
 				"what only they hold is lost. For one start, after the loss of more directories than the store is made for.", (*boolean)(&c.MetadataAcceptLoss),
 		},

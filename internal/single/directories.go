@@ -121,6 +121,10 @@ func (s *System) warnSharedDevices() {
 			byDevice[id] = append(byDevice[id], p)
 		}
 	}
+	if id, err := vfs.Device(s.opts.FS, s.opts.Witness); s.opts.Witness != "" && err == nil && len(byDevice[id]) > 0 {
+		s.opts.Logger.Warn("the metadata's witness is on a device of the data: losing it loses the vote as well",
+			slog.String("witness", s.opts.Witness), slog.String("directory", byDevice[id][0]))
+	}
 	for _, paths := range byDevice {
 		if len(paths) > 1 {
 			s.opts.Logger.Warn("data directories on one device are one failure domain: losing it loses them all",

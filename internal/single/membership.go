@@ -17,6 +17,7 @@ import (
 func (s *System) mirrorOptions(dirs *directories) mirror.Options {
 	o := mirror.Options{
 		FS: s.opts.FS, AcceptLoss: s.opts.AcceptLoss, Logger: s.opts.Logger,
+		Witness: s.opts.Witness, Store: fmt.Sprintf("%x", dirs.cluster),
 		Verify: func(d mirror.Dir) error { return sameDisk(s.opts.FS, d) },
 	}
 	for _, dir := range dirs.all {
@@ -84,6 +85,7 @@ type MetadataStatus struct {
 	Degraded bool             `json:"degraded"`
 	Problems []MirrorProblem  `json:"problems,omitempty"`
 	Resync   *MirrorResync    `json:"resync,omitempty"`
+	Witness  *MirrorProblem   `json:"witness,omitempty"`  // without a reason while it votes
 	Records  int              `json:"membership_records"` // directories that know this epoch
 	Counts   map[string]int64 `json:"counts"`             // since the start
 }
@@ -91,7 +93,7 @@ type MetadataStatus struct {
 // MirrorProblem is a directory that cannot be a mirror now.
 type MirrorProblem struct {
 	Path   string `json:"path"`
-	Reason string `json:"reason"`
+	Reason string `json:"reason,omitempty"`
 }
 
 // MirrorResync is the progress of a directory that becomes a mirror.
@@ -116,6 +118,9 @@ func (s *System) metadataStatus() MetadataStatus {
 	}
 	for _, d := range m.Outside {
 		out.Problems = append(out.Problems, MirrorProblem{d.Path, d.Problem})
+	}
+	if w := m.Witness; w != nil {
+		out.Witness = &MirrorProblem{w.Path, w.Problem}
 	}
 	if r := m.Resync; r != nil {
 		out.Resync = &MirrorResync{r.Directory, r.Files, r.FilesTotal, r.Bytes, r.BytesTotal}

@@ -48,6 +48,9 @@ type Options struct {
 	MinColumn   int              // zero: the default
 	// BufferMemory bounds the buffers of request bodies, in bytes; zero: the default.
 	BufferMemory int64
+	// Witness is a directory that votes on which metadata is the newest and holds
+	// none of it; empty: there is none.
+	Witness string
 	// AcceptLoss starts with the newest metadata that is here although newer
 	// metadata may be on directories that are missing.
 	AcceptLoss bool

@@ -81,7 +81,7 @@ func (s *Set) retry() {
 	back := false
 	for _, n := range s.rested() {
 		// It may not answer: no lock is held.
-		if do(n, s.opts.Stall, func() error { return s.opts.Verify(n.Dir) }) != nil {
+		if do(n, s.opts.Stall, func() error { return s.verify(n) }) != nil {
 			continue
 		}
 		if n.unreachable.Load() {
@@ -142,7 +142,7 @@ func (s *Set) candidate() *node {
 		return nil
 	}
 	for _, n := range s.nodes {
-		if n.role.Load() == outside && !n.retired.Load() && !n.unreachable.Load() && n.problem.Load() == nil && n.busy.Load() == 0 {
+		if n.role.Load() == outside && !n.witness && !n.retired.Load() && !n.unreachable.Load() && n.problem.Load() == nil && n.busy.Load() == 0 {
 			return n
 		}
 	}
@@ -201,7 +201,7 @@ func (s *Set) join(n *node) error {
 // prepare empties a node, whatever stale files it has, and sees that there is
 // room.
 func (s *Set) prepare(n *node) error {
-	if err := do(n, s.opts.Stall, func() error { return s.opts.Verify(n.Dir) }); err != nil {
+	if err := do(n, s.opts.Stall, func() error { return s.verify(n) }); err != nil {
 		return err
 	}
 	if err := s.lock(n); err != nil { // before anything is removed: somebody may use it

@@ -76,7 +76,7 @@ func (s *Set) tell(nodes []*node, r *Record) (told func(disk string) bool) {
 			return ErrStalled // a write of before would come after this one
 		}
 		defer n.record.Unlock()
-		if err := s.opts.Verify(n.Dir); err != nil {
+		if err := s.verify(n); err != nil {
 			return err // rather than a record below a mount point
 		}
 		return writeRecord(s.base, n.Path, data)

@@ -44,6 +44,11 @@ type Options struct {
 	Dirs []Dir
 	// Verify says whether a directory still is what it was; nil: it is there.
 	Verify func(Dir) error
+	// Witness is a directory, "" for none, that is told of the record and votes, and
+	// holds none of the files. It is made where it is empty.
+	Witness string
+	// Store tells a witness of this store from that of another one.
+	Store string
 	// Stall is how long a directory may take after another was done before it
 	// counts as failed; zero: ten seconds.
 	Stall time.Duration
@@ -88,6 +93,7 @@ type node struct {
 	record      sync.Mutex    // held by a write of its record
 	unreachable atomic.Bool   // its record could not be written
 	retired     atomic.Bool   // the set is to do without it
+	witness     bool          // it holds the record only
 	life        atomic.Uint64 // grows whenever it is taken in
 	busy        atomic.Int64  // changes under way, those given up included
 	problem     atomic.Pointer[error]
@@ -109,6 +115,7 @@ type Set struct {
 	rec        *Record
 	shown      atomic.Pointer[Record] // rec, for who does not wait
 	failure    atomic.Pointer[error]
+	witness    atomic.Pointer[error] // why there is none
 	// changed counts the members that went out, recorded how many of them the
 	// confirmed record says: nothing is acknowledged while they differ.
 	changed, recorded atomic.Uint64

@@ -96,11 +96,16 @@ func Open(o Options) (*Set, error) {
 }
 
 func (s *Set) start() error {
+	if err := s.openWitness(); err != nil {
+		return err
+	}
 	if err := s.guardAll(); err != nil {
 		return err
 	}
 	// Only now nobody else changes the records.
-	newest, own, err := find(s.opts)
+	o := s.opts
+	o.Dirs = dirsOf(s.all())
+	newest, own, err := find(o)
 	if err != nil {
 		return err
 	}

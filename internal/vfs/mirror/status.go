@@ -9,7 +9,8 @@ type Status struct {
 	Reached  int  // as many were wanted and there at some time; zero: that was not recorded
 	Degraded bool // fewer members than wanted, or the record is on fewer directories than there are
 	Outside  []Outside
-	Resync   *Resync // under way; nil: none
+	Witness  *Witness // nil: there is to be none
+	Resync   *Resync  // under way; nil: none
 
 	Ejected, Joined, Healed, OtherReads uint64
 }
@@ -40,6 +41,8 @@ func (s *Set) Status() Status {
 		known += flag(!n.gone())
 	}
 	st.Degraded = len(st.Members) < st.Wanted || st.Voters < known || s.Err() != nil
+	st.Witness = s.witnessStatusLocked(rec)
+	st.Degraded = st.Degraded || st.Witness != nil && st.Witness.Problem != ""
 	if s.resync.Directory != "" {
 		r := s.resync
 		st.Resync = &r
