@@ -63,7 +63,7 @@ func (d *disk) cached(id blobd.ShardID, p []byte, offset int64) int {
 // is when a comes from its channel, unless letGo was called.
 func (a *asking) begin(ctx context.Context) error {
 	a.start = a.view.now()
-	if err := a.disk.reads.enter(ctx); err != nil {
+	if err := a.disk.reads.enter(ctx, a.view.now); err != nil {
 		return fmt.Errorf("read of %s: %w", a.view.shard(a.shard), err)
 	}
 	go a.run(ctx)

@@ -37,9 +37,9 @@ type kept struct {
 	cost     int64  // of the read budget
 }
 
-// is reports whether this is the same range of the same stripe.
-func (k *kept) is(v *view, stripe, from, to int64) bool {
-	return k.view.id == v.id && k.stripe == stripe && k.from == from && k.to == to
+// covers reports whether this begins with a range of a stripe.
+func (k *kept) covers(v *view, stripe, from, to int64) bool {
+	return k.view.id == v.id && k.stripe == stripe && k.from == from && k.to >= to
 }
 
 // layout is what is known of a stripe: of which one it is that frames lie at

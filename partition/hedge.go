@@ -2,6 +2,7 @@ package partition
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -11,8 +12,8 @@ import (
 )
 
 const (
-	// readPatience is how long a shard is waited for while its stripe can be
-	// read without it, whatever that costs.
+	// readPatience is how long a shard is waited for, while its stripe can be read
+	// without it, whose disk answers nobody.
 	readPatience = 2 * time.Second
 	// readTimeout is how long a shard is waited for.
 	readTimeout = 10 * time.Second
@@ -70,25 +71,34 @@ type diskReads struct {
 	pause time.Duration // until the probe after that
 }
 
-// enter takes a slot, for which it waits as long as for an answer. After nil,
-// leave must be called.
-func (r *diskReads) enter(ctx context.Context) error {
+// errQueue is a read that others of the same disk left no room for: it is not to
+// be done from other disks, which are as busy.
+var errQueue = fmt.Errorf("%w: too many reads wait for it", errSlow)
+
+// enter takes a slot, for which it waits. After nil, leave must be called.
+func (r *diskReads) enter(ctx context.Context, now func() time.Time) error {
 	r.once.Do(func() { r.slots = make(chan struct{}, readSlots) })
 	select {
 	case r.slots <- struct{}{}:
 		return nil
 	default:
 	}
-	timer := time.NewTimer(readPatience)
-	defer timer.Stop()
-	select {
-	case r.slots <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return errSlow
+	for waited := time.Duration(0); waited < maxReadWait; waited += readPatience {
+		timer := time.NewTimer(readPatience)
+		select {
+		case r.slots <- struct{}{}:
+			timer.Stop()
+			return nil
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		case <-timer.C:
+		}
+		if r.isQuiet(now()) {
+			return errSlow
+		}
 	}
+	return errQueue
 }
 
 func (r *diskReads) leave() { <-r.slots }

@@ -7,10 +7,12 @@ import (
 	"io"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/undercroft/undercroft/blobd"
 	"github.com/undercroft/undercroft/metadata"
 )
 
@@ -190,6 +192,75 @@ func TestSlowMachineIsNotHedgedMuch(t *testing.T) {
 	})
 }
 
+// Where more reads come than a disk can do, they are refused, and not done from
+// other disks instead.
+func TestReadsOfABusyDiskAreNotMultiplied(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newRig(t, Scheme{4, 2}, 9000)
+		for _, d := range b.devices {
+			d.set(time.Second, nil)
+		}
+		const readers = 12 * readSlots
+		var served, refused atomic.Int64
+		var wg sync.WaitGroup
+		for range readers {
+			wg.Go(func() {
+				switch took, err := b.try(t); {
+				case err == nil:
+					served.Add(1)
+				case errors.Is(err, ErrOverloaded) && took < readTimeout:
+					refused.Add(1)
+				default:
+					t.Errorf("after %s: %v", took, err)
+				}
+			})
+		}
+		wg.Wait()
+		if served.Load() < 4*readSlots || refused.Load() == 0 {
+			t.Errorf("%d served, %d refused", served.Load(), refused.Load())
+		}
+		other := int64(0)
+		for column := 1; column < 6; column++ {
+			other += b.on(column).reads.Load()
+		}
+		if limit := int64(hedgeBurst + readers/hedgeShare); other > 2*limit {
+			t.Errorf("%d reads of other disks, %d may be hedged", other, limit)
+		}
+		b.end(t)
+	})
+}
+
+// A reader of a whole stripe reads each survivor once, and parity.
+func TestSurvivorsAreReadOnce(t *testing.T) {
+	for lost := range 4 {
+		synctest.Test(t, func(t *testing.T) {
+			b := newRig(t, Scheme{4, 2}, 4<<20-1000)
+			b.must(t, time.Second)
+			b.disk(metadata.DiskID(b.on(lost).ID())).Lose(shardID(b.row.ID, shardOf(lost, b.extent.Stripe, 4)))
+			b.must(t, time.Second)
+			var before [6]int64
+			for c := range before {
+				before[c] = b.on(c).reads.Load()
+			}
+			b.must(t, time.Second)
+			chunks := int64(blobd.BlockCount(b.extent.Height)+chunkBlocks-1) / chunkBlocks
+			for c := range before {
+				n, want := b.on(c).reads.Load()-before[c], chunks
+				switch {
+				case c == lost, c == 5:
+					want = 0
+				case c < lost:
+					want = 2 * chunks // they were handed out before
+				}
+				if n != want {
+					t.Errorf("without column %d: column %d was read %d times", lost, c, n)
+				}
+			}
+			b.end(t)
+		})
+	}
+}
+
 func TestBackgroundReadsAreNotHedged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newRig(t, Scheme{4, 2}, 600_000)
@@ -230,13 +301,21 @@ func TestVerificationGivesAHungDiskUp(t *testing.T) {
 		if took := time.Since(start); took > 2*readTimeout {
 			t.Errorf("took %s", took)
 		}
-		if err == nil && len(bad) > 1 {
-			t.Errorf("%v are bad", bad)
+		if !errors.Is(err, errSlow) || errors.Is(err, ErrUnreadable) || len(bad) > 0 {
+			t.Errorf("%v are bad, %v", bad, err)
 		}
 		f, err := b.s.rebuildFrame(t.Context(), b.s.readView(b.row), shardOf(3, b.extent.Stripe, 4), b.extent.Stripe,
 			func(context.Context, int64) error { return nil })
 		if err != nil || f == nil || !bytes.HasPrefix(f.payload.b, b.data[3*b.extent.Height:]) {
 			t.Errorf("rebuilt %v, %v", f, err)
+		}
+		// Nothing is lost because disks do not answer: repair must not believe it.
+		b.on(0).hang()
+		b.on(1).hang()
+		_, err = b.s.rebuildFrame(t.Context(), b.s.readView(b.row), shardOf(3, b.extent.Stripe, 4), b.extent.Stripe,
+			func(context.Context, int64) error { return nil })
+		if !errors.Is(err, errSlow) || errors.Is(err, ErrUnreadable) {
+			t.Errorf("rebuilt without half of the disks: %v", err)
 		}
 		b.end(t)
 	})

@@ -51,6 +51,9 @@ func (s *Store) await(ctx context.Context, c *chunk, shard, got int) error {
 		if outer.Err() != nil {
 			return outer.Err()
 		}
+		if errors.Is(err, errQueue) {
+			return err
+		}
 		return s.recover(outer, c, err)
 	}
 	err := r.run(ctx)
@@ -100,37 +103,39 @@ func (r *race) run(ctx context.Context) error {
 	return errors.Join(r.ownErr, r.rescErr)
 }
 
-// impatient asks other shards, first within the budget for that, then in any
-// case. It returns when to be called again.
+// impatient asks other shards, as the budget for that allows, and in any case
+// when the disk answers nobody. It returns when to be called again.
 func (r *race) impatient(ctx context.Context, stage int, after time.Duration) time.Duration {
-	b, v := r.store.reads, r.c.view
-	if stage == 0 {
-		switch {
-		case !v.foreground || v.m == 0 || after >= readPatience:
-		case after == 0 || b.hedges.take(): // a quiet disk is only asked whether it still is
-			b.stats.hedged.Add(1)
-			r.hedge = true
-			r.ask(ctx, readTimeout-after)
-		default:
-			b.stats.hedgesRefused.Add(1)
+	next, left := readPatience-after, readTimeout-after
+	if stage > 0 {
+		next, left = readTimeout-readPatience, readTimeout-readPatience
+		if r.own != nil {
+			r.own.late()
 		}
-		return readPatience - after
+	} else if after >= readPatience {
+		return next
 	}
-	if r.own != nil {
-		r.own.late()
+	if !r.c.view.foreground || r.c.view.m == 0 || r.asked {
+		return next
 	}
-	if v.foreground && v.m > 0 {
-		r.ask(ctx, readTimeout-readPatience)
+	reads := r.store.reads
+	switch {
+	case r.own == nil || r.own.disk.reads.isQuiet(r.c.view.now()):
+	case reads.hedges.take():
+		r.hedge = true
+		reads.stats.hedged.Add(1)
+	default:
+		reads.stats.hedgesRefused.Add(1)
+		return next
 	}
-	return readTimeout - readPatience
+	r.ask(ctx, left)
+	return next
 }
 
-// ask begins to rebuild the chunk from other shards, once.
+// ask begins to rebuild the chunk from other shards.
 func (r *race) ask(ctx context.Context, within time.Duration) {
-	if r.asked {
-		return
-	}
 	ch, s, run := make(chan rescued, 1), r.store, r.c.run()
+	run.have = nil // which may be handed out while this still runs
 	r.asked, r.rescue = true, ch
 	go func() {
 		m, err := s.rebuildRun(ctx, run, within)

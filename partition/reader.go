@@ -240,7 +240,7 @@ func (r *Reader) reuse(c *chunk) bool {
 	}
 	c.have = nil
 	for i, k := range r.kept {
-		if !k.is(c.view, c.stripe, c.from, c.to) {
+		if !k.covers(c.view, c.stripe, c.from, c.to) {
 			continue
 		}
 		if k.column == c.column {

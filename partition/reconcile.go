@@ -313,7 +313,11 @@ func (s *Store) checkHeaders(ctx context.Context, v *view, stripe int64, bad map
 		return err
 	}
 	for _, column := range f.expected() {
-		if !slices.Contains(f.present, column) {
+		err := f.lacks(column)
+		if errors.Is(err, errSlow) {
+			return err // nothing is known of the shard
+		}
+		if err != nil {
 			bad[shardOf(column, stripe, v.k)] = true
 		}
 	}

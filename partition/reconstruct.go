@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/undercroft/undercroft/blobd"
 )
@@ -122,6 +123,32 @@ type frameSet struct {
 	columns int
 	height  uint32
 	present []int // columns, data first
+	unknown []int // columns whose disks took too long to answer
+}
+
+// unreadable is the error when too few columns are good, and why. A disk that
+// takes long may have what is missing.
+func (f *frameSet) unreadable(why []error) error {
+	for _, column := range f.unknown {
+		why = append(why, f.lacks(column))
+	}
+	err := errors.Join(why...)
+	if errors.Is(err, errSlow) {
+		return err
+	}
+	return errors.Join(ErrUnreadable, err)
+}
+
+// lacks returns why there is no frame of a column: that it is not there, or that
+// its disk did not answer, which says nothing.
+func (f *frameSet) lacks(column int) error {
+	switch {
+	case slices.Contains(f.present, column):
+		return nil
+	case slices.Contains(f.unknown, column):
+		return fmt.Errorf("column %d of the stripe at %d of %s: %w", column, f.stripe, pid(f.view.id), errSlow)
+	}
+	return errMissing
 }
 
 // survivors reads the headers at a stripe's offset on all shards and returns
@@ -136,8 +163,12 @@ func (s *Store) survivors(ctx context.Context, v *view, stripe int64) (*frameSet
 		return nil, ctx.Err()
 	}
 	sets := map[uint64]*frameSet{}
+	var unknown []int
 	for column := range v.k + v.m {
 		shard := shardOf(column, stripe, v.k)
+		if errors.Is(errs[shard], errSlow) {
+			unknown = append(unknown, column)
+		}
 		if errs[shard] != nil {
 			continue
 		}
@@ -161,9 +192,13 @@ func (s *Store) survivors(ctx context.Context, v *view, stripe int64) (*frameSet
 		}
 		found = f
 	}
+	if found == nil && len(unknown) > 0 {
+		return nil, fmt.Errorf("stripe at %d of %s: %w", stripe, pid(v.id), errors.Join(errs...))
+	}
 	if found == nil {
 		return nil, fmt.Errorf("%w: stripe at %d of %s: %w", ErrUnreadable, stripe, pid(v.id), errors.Join(errs...))
 	}
+	found.unknown = unknown
 	return found, nil
 }
 
@@ -213,8 +248,8 @@ func (s *Store) rebuildBlock(ctx context.Context, f *frameSet, column int, n uin
 	for found := 0; found < f.columns; {
 		wanted := f.columns - found
 		if wanted > len(candidates) {
-			return fmt.Errorf("%w: %d of %d columns for block %d of the stripe at %d of %s: %w", ErrUnreadable,
-				found+len(candidates), f.columns, n, f.stripe, pid(v.id), errors.Join(failed...))
+			return fmt.Errorf("%d of %d columns for block %d of the stripe at %d of %s: %w",
+				found+len(candidates), f.columns, n, f.stripe, pid(v.id), f.unreadable(failed))
 		}
 		batch := candidates[:wanted]
 		candidates = candidates[wanted:]

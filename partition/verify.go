@@ -2,6 +2,7 @@ package partition
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -70,12 +71,15 @@ func (s *Store) verifyStripe(ctx context.Context, v *view, stripe int64, bad map
 	defer s.slabs.put(m)
 	good := 0
 	for _, column := range f.expected() {
-		err := errMissing
-		if slices.Contains(f.present, column) {
+		err := f.lacks(column)
+		if err == nil {
 			err = f.verifyColumn(ctx, column, m.b[:readBuffer])
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if errors.Is(err, errSlow) {
+			return err // nothing is known of the shard
 		}
 		if err == nil {
 			good++
