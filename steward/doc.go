@@ -5,7 +5,7 @@
 // that a row G names, intents ends writes that nobody finished, seal turns
 // full partitions into sealed ones, tokens forgets those of old requests, reclaim drops sealed partitions without
 // references and punches the dead stripes of the others, repair rebuilds shards that
-// were lost or damaged. A [Job] does a bounded
+// were lost or damaged, scrub reads everything to find those. A [Job] does a bounded
 // piece of work in one Step and keeps nothing but a hint of where to go on: a
 // crash between any two transactions loses nothing and leaves nothing that a
 // later Step does not find.
