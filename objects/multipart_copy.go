@@ -161,7 +161,7 @@ func (p *partCopy) rewrite(ctx context.Context) (UploadPartCopyOutput, error) {
 func (p *partCopy) open(ctx context.Context) (io.ReadCloser, error) {
 	d := &p.from.Data
 	if d.Kind != metadata.DataInline {
-		return p.svc.store.NewReader(ctx, newSource(p.svc.db, d, p.offset, p.length).next), nil
+		return p.svc.follow(ctx, d, p.offset, p.length), nil
 	}
 	var inline []byte
 	err := p.svc.db.View(ctx, "copy-part", func(r *metadata.Reader) (err error) {

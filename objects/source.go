@@ -22,7 +22,7 @@ func (s *Service) open(ctx context.Context, d *metadata.Data, offset, length int
 	if length == 0 || d.Kind == metadata.DataEmpty {
 		return inlineReading(nil)
 	}
-	return &dataReading{s.store.NewReader(ctx, newSource(s.db, d, offset, length).next)}
+	return &dataReading{s.follow(ctx, d, offset, length)}
 }
 
 func newSource(db *metadata.DB, d *metadata.Data, offset, length int64) *source {
@@ -39,7 +39,7 @@ func newSource(db *metadata.DB, d *metadata.Data, offset, length int64) *source 
 }
 
 // dataReading is bytes on disks, verified as they come.
-type dataReading struct{ r *partition.Reader }
+type dataReading struct{ r *following }
 
 // WriteTo streams the bytes.
 func (d *dataReading) WriteTo(w io.Writer) (int64, error) {

@@ -31,6 +31,12 @@ func (s *Store) Short(ctx context.Context) bool {
 // garbage, so that they can be sealed and their space freed. It is meant for
 // disks that are short of space. It returns how many were retired.
 func (s *Store) RetireDead(ctx context.Context) (int, error) {
+	return s.RetireIdle(ctx, func(WriteStatus) bool { return true })
+}
+
+// RetireIdle is RetireDead for those of the partitions that idle accepts: one
+// that is written to comes to its end by itself.
+func (s *Store) RetireIdle(ctx context.Context, idle func(WriteStatus) bool) (int, error) {
 	if !s.begin() {
 		return 0, ErrClosed
 	}
@@ -38,7 +44,7 @@ func (s *Store) RetireDead(ctx context.Context) (int, error) {
 	retired := 0
 	for _, p := range s.tracked() {
 		st := p.status()
-		if !st.Open || st.Held > 0 || st.Used < st.Capacity/minRetireDivisor {
+		if !st.Open || st.Held > 0 || st.Used < st.Capacity/minRetireDivisor || !idle(st) {
 			continue
 		}
 		var live int64

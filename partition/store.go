@@ -132,6 +132,7 @@ type Store struct {
 	rebuilds chan struct{} // frames that repairs are at
 	damages  damages
 	claims   claims
+	moves    moves
 
 	// ctx ends when the Store is closed and its writers are done.
 	ctx    context.Context //nolint:containedctx // the life of background work, which belongs to no request

@@ -81,18 +81,9 @@ func (j *reclaim) Step(ctx context.Context) (Progress, error) {
 // scan reads the next partitions with their live bytes.
 func (j *reclaim) scan(ctx context.Context) (out []candidate, more bool, err error) {
 	err = j.db.View(ctx, class, func(r *metadata.Reader) error {
-		rows, err := r.Partitions(j.after, reclaimScan)
-		if err != nil {
-			return err
-		}
-		out, more = make([]candidate, len(rows)), len(rows) == reclaimScan
-		for i := range rows {
-			out[i].Partition = rows[i]
-			if out[i].live, err = r.LiveBytes(rows[i].ID); err != nil {
-				return err
-			}
-		}
-		return nil
+		out, err = livePage(r, j.after)
+		more = len(out) == reclaimScan
+		return err
 	})
 	if err != nil {
 		err = fmt.Errorf("list partitions: %w", err)

@@ -141,6 +141,9 @@ func (j *repair) repair(ctx context.Context, p patient) (int, error) {
 		j.stats.repairFailures.Add(1)
 		r := j.rests[p.shardKey]
 		r.noTarget, r.why = errors.Is(err, partition.ErrNoTarget), errorText(err)
+		if r.noTarget {
+			j.wide.add(p.partition)
+		}
 		r.until = j.opts.Now().Add(min(minRest<<min(r.failures, 10), maxRest))
 		r.failures++
 		j.rests[p.shardKey] = r

@@ -481,8 +481,7 @@ func TestNoDiskForAShard(t *testing.T) {
 		}
 		return fmt.Errorf("no disk at /d3 in %v", rows)
 	}))
-	e.RunSteward()
-	e.RunSteward()
+	e.run("seal", "repair", "repair")
 	h := e.Steward.Health()
 	if h.NoTarget == 0 || h.Redundancy.Critical == 0 || h.Redundancy.Beyond != 0 {
 		t.Errorf("health %+v", h)

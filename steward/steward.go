@@ -69,8 +69,13 @@ type Options struct {
 	// Activity rises whenever a request begins or moves bytes; nil: requests are
 	// not heeded. It is called often.
 	Activity func() int64
-	Now      func() time.Time // nil: the clock of the metadata
-	Logger   *slog.Logger
+	// CompactEvery is how long after a look for partitions worth compacting the
+	// next one follows; 0 is 1 min, negative is at once.
+	CompactEvery time.Duration
+	// CompactBandwidth bounds the bytes of blobs moved in a second; 0 is no bound.
+	CompactBandwidth int64
+	Now              func() time.Time // nil: the clock of the metadata
+	Logger           *slog.Logger
 }
 
 func (o *Options) defaults(db *metadata.DB) {
@@ -84,6 +89,7 @@ func (o *Options) defaults(db *metadata.DB) {
 	if o.Share <= 0 {
 		o.Share = defaultShare
 	}
+	o.CompactEvery = orDefault(o.CompactEvery, time.Minute)
 	if o.Now == nil {
 		o.Now = db.Now
 	}
@@ -116,6 +122,12 @@ type Counters struct {
 	Sweeps  int64 // of partitions, complete
 	Punched int64 // bytes that disks got back of partitions that stay
 
+	Compactions    int64 // of partitions, complete
+	CompactedBlobs int64 // moved
+	CompactedBytes int64 // of them
+	CompactLost    int64 // blobs written again in vain: they changed meanwhile
+	CompactFailed  int64 // stripes that could not be read
+
 	Damaged        int64 // shards found missing or damaged
 	Repaired       int64 // shards rebuilt
 	RepairedBytes  int64 // of them
@@ -144,6 +156,8 @@ type counters struct {
 	scrubFrames, scrubBytes, scrubDamaged           atomic.Int64
 	scrubMismatched, scrubUnreadable, scrubRounds   atomic.Int64
 	moved, movedBytes, moveFailures                 atomic.Int64
+	compactions, compactedBlobs, compactedBytes     atomic.Int64
+	compactLost, compactFailed                      atomic.Int64
 }
 
 // Steward runs the jobs. It is safe for concurrent use.
@@ -166,11 +180,11 @@ type Steward struct {
 // stay open until Close has returned.
 func New(db *metadata.DB, store *partition.Store, o Options) *Steward {
 	s := newSteward(db, o)
-	base := base{db: db, store: store, opts: &s.opts, stats: &s.stats}
+	base := base{db: db, store: store, opts: &s.opts, stats: &s.stats, wide: &reencode{}}
 	for _, job := range []Job{
 		&collect{base: base, batch: collectBatch}, &intents{base: base}, &tokens{base: base},
 		&seal{base: base}, &reclaim{base: base, swept: map[metadata.PartitionID]swept{}},
-		newRepair(base, s.health.Store), newDrain(base), newScrub(base),
+		newRepair(base, s.health.Store), newDrain(base), newCompact(base), newScrub(base),
 	} {
 		s.add(job)
 	}
@@ -193,6 +207,7 @@ type base struct {
 	store *partition.Store
 	opts  *Options
 	stats *counters
+	wide  *reencode // from repair to compact
 }
 
 // Start runs the jobs until Close. It does nothing the second time.
@@ -269,6 +284,8 @@ func (s *Steward) Counters() Counters {
 		Retired: c.retired.Load(), Sealed: c.sealed.Load(), Dropped: c.dropped.Load(),
 		Sweeps: c.sweeps.Load(), Punched: c.punched.Load(),
 		Damaged: c.damaged.Load(), Repaired: c.repaired.Load(), RepairedBytes: c.repairedBytes.Load(), Revived: c.revived.Load(),
+		Compactions: c.compactions.Load(), CompactedBlobs: c.compactedBlobs.Load(), CompactedBytes: c.compactedBytes.Load(),
+		CompactLost: c.compactLost.Load(), CompactFailed: c.compactFailed.Load(),
 		RepairFailures: c.repairFailures.Load(), Superseded: c.superseded.Load(), Unknown: c.unknown.Load(),
 		ScrubFrames: c.scrubFrames.Load(), ScrubBytes: c.scrubBytes.Load(), ScrubDamaged: c.scrubDamaged.Load(),
 		ScrubMismatched: c.scrubMismatched.Load(), ScrubUnreadable: c.scrubUnreadable.Load(), ScrubRounds: c.scrubRounds.Load(),
