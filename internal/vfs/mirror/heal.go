@@ -66,9 +66,16 @@ func (s *Set) replace(n *node, name string) error {
 		return err
 	}
 	s.giveSums(n, name)
+	return s.exchange(n, name)
+}
+
+// exchange gives the new copy of a file its name, unless the file was removed
+// meanwhile.
+func (s *Set) exchange(n *node, name string) error {
+	target := s.base.PathJoin(n.files, name)
 	s.names.Lock()
 	defer s.names.Unlock()
-	_, err = s.Stat(s.base.PathJoin(Virtual, name))
+	_, err := s.Stat(s.base.PathJoin(Virtual, name))
 	removed := errors.Is(err, fs.ErrNotExist)
 	return do(n, s.opts.Stall, func() error {
 		if removed {

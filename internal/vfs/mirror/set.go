@@ -140,7 +140,7 @@ type copyName struct {
 	name string
 }
 
-type counters struct{ ejected, joined, healed, otherReads atomic.Uint64 }
+type counters struct{ ejected, joined, healed, otherReads, scrubbed, scrubBad, undecided atomic.Uint64 }
 
 func newSet(o Options) *Set {
 	s := &Set{

@@ -13,6 +13,9 @@ type Status struct {
 	Resync   *Resync  // under way; nil: none
 
 	Ejected, Joined, Healed, OtherReads uint64
+	// ScrubbedBytes were verified by scrubs, which found BadCopies, and
+	// Undecided files whose copies nothing could verify.
+	ScrubbedBytes, BadCopies, Undecided uint64
 }
 
 // Outside is a directory that failed.
@@ -30,6 +33,7 @@ func (s *Set) Status() Status {
 		Epoch: rec.Epoch, Members: dirsOf(s.members()), Voters: len(rec.Voters), Wanted: s.want, Reached: rec.Wanted,
 		Ejected: s.count.ejected.Load(), Joined: s.count.joined.Load(),
 		Healed: s.count.healed.Load(), OtherReads: s.count.otherReads.Load(),
+		ScrubbedBytes: s.count.scrubbed.Load(), BadCopies: s.count.scrubBad.Load(), Undecided: s.count.undecided.Load(),
 	}
 	for _, n := range s.nodes {
 		if p := n.problem.Load(); p != nil && n.role.Load() == outside {
