@@ -153,8 +153,8 @@ type Occupancy struct {
 	Bytes  int64 // that they may take
 	Open   int64 // of them, those of partitions that are not sealed
 	// Homeless is how many of them no other disk can take: those that are active
-	// and serve hold other shards of the partition, or are too few for it and the
-	// shards of it on other disks to be drained.
+	// and serve hold other shards of the partition, or are too few for it and for
+	// what else of it is lost, away or to be moved.
 	Homeless int64
 	// Fatal is how many partitions are short of more shards than they have
 	// parity without the disk.
@@ -185,7 +185,7 @@ func (s *Store) Occupancy(ctx context.Context, id metadata.DiskID) (out Occupanc
 			size = row.Capacity
 		}
 		out.Bytes += min(size, row.Capacity)
-		if s.leavingShards(row, id) > freeOf(row, others) {
+		if inNeed(row, others) > freeOf(row, others) {
 			out.Homeless++
 		}
 		if len(row.Missing(func(d metadata.DiskID) bool { return d == id || !s.disks.serves(d) })) > int(row.M) {
@@ -199,11 +199,10 @@ func (s *Store) Occupancy(ctx context.Context, id metadata.DiskID) (out Occupanc
 	return out, err
 }
 
-// leavingShards counts the shards of a partition that are to go elsewhere once a
-// disk is drained.
-func (s *Store) leavingShards(row *metadata.Partition, id metadata.DiskID) (n int) {
-	for i, on := range row.Shards {
-		if on == id || s.disks.isLeaving(on) && !slices.Contains(row.Lost, uint8(i)) {
+// inNeed counts the shards of a partition that are on none of the disks.
+func inNeed(row *metadata.Partition, disks []metadata.DiskID) (n int) {
+	for _, on := range row.Shards {
+		if !slices.Contains(disks, on) {
 			n++
 		}
 	}

@@ -195,6 +195,7 @@ func TestMountsComeAndGo(t *testing.T) {
 		s.holds("before")
 		s.fill("without" + dir[2:])
 		s.look()
+		s.untouched(dir)
 		mount()
 		s.look()
 		s.degraded("")
@@ -230,7 +231,7 @@ func TestMissingAtTheStart(t *testing.T) {
 
 // TestDirectoriesTradePlaces: interleaving 21 while the store runs.
 func TestDirectoriesTradePlaces(t *testing.T) {
-	for _, pair := range [][2]string{{"/d1", "/d4"}} {
+	for _, pair := range [][2]string{{"/d1", "/d4"}, {"/d1", "/d2"}} {
 		s := newHouse(t, 4, nil)
 		one, two := s.disk(pair[0]), s.disk(pair[1])
 		s.must(s.FS.Rename(pair[0], "/x"))
