@@ -79,8 +79,8 @@ func (q *damages) len() int {
 
 // NoteDamage looks again at frames that reads could not use, and records the
 // shards of those that are still referenced and still cannot be: a sealed
-// partition's in its row, another's when it is sealed. It returns how many it
-// recorded.
+// partition's in its row, another's when it is sealed, which it is to be soon: it
+// takes no more stripes. It returns how many it recorded.
 func (s *Store) NoteDamage(ctx context.Context) (noted int, err error) {
 	if !s.begin() {
 		return 0, ErrClosed
@@ -117,6 +117,7 @@ func (s *Store) noteDamage(ctx context.Context, id metadata.PartitionID, shard u
 		if p != nil {
 			p.spoil(shard)
 			s.changed()
+			s.retire(p) // repair is of what is sealed
 		}
 		return p != nil, nil
 	}
