@@ -109,8 +109,9 @@ func (s *Store) raiseEpochs(ctx context.Context, rows []metadata.Partition) erro
 			if err != nil {
 				return err
 			}
-			if row == nil || row.State != rows[i].State {
-				return fmt.Errorf("%w: %s", errMoved, pid(rows[i].ID))
+			if row == nil || row.State == metadata.PartitionSealed {
+				rows[i].State = metadata.PartitionSealed // by somebody who was late
+				continue
 			}
 			row.Epoch++
 			if err := tx.PutPartition(row); err != nil {
@@ -125,6 +126,9 @@ func (s *Store) raiseEpochs(ctx context.Context, rows []metadata.Partition) erro
 // takeOne fences the shards of a partition whose epoch was raised. It returns
 // nil when the partition is gone. Only an error of the metadata is an error.
 func (s *Store) takeOne(ctx context.Context, row *metadata.Partition) (*openPartition, error) {
+	if row.State == metadata.PartitionSealed {
+		return nil, nil //nolint:nilnil // there is nothing to take over
+	}
 	if row.State == metadata.PartitionCreating || row.State == metadata.PartitionDropped {
 		err := s.disownWritten(ctx, row)
 		if err == nil {
@@ -137,16 +141,17 @@ func (s *Store) takeOne(ctx context.Context, row *metadata.Partition) (*openPart
 	}
 	disks := s.disks.resolve(row)
 	f := s.fenceShards(ctx, row, disks)
-	if errors.Is(f.err, blobd.ErrStaleEpoch) {
-		// Nobody raises the epoch of a shard before that of its row: the metadata
-		// are older than the disks.
-		err := s.outrank(ctx, row, disks)
+	// Nobody raises the epoch of a shard before that of its row, and nobody moves a
+	// shard before the seal: then the metadata are older than the disks.
+	if found := s.findMoved(ctx, row, f.lost); len(found) > 0 || errors.Is(f.err, blobd.ErrStaleEpoch) {
+		err := s.outrank(ctx, row, found)
 		if errors.Is(err, errMoved) {
 			return nil, nil //nolint:nilnil // it is somebody else's
 		}
 		if err != nil {
 			return nil, err
 		}
+		disks = s.disks.resolve(row)
 		f = s.fenceShards(ctx, row, disks)
 	}
 	if ctx.Err() != nil {
@@ -183,11 +188,34 @@ func (s *Store) disownWritten(ctx context.Context, row *metadata.Partition) erro
 	return nil
 }
 
-// outrank raises a partition's epoch above those of its shards; row is brought up
-// to date.
-func (s *Store) outrank(ctx context.Context, row *metadata.Partition, disks []*disk) error {
+// findMoved looks for the lost shards of a partition on disks where its row places none.
+func (s *Store) findMoved(ctx context.Context, row *metadata.Partition, lost []uint8) map[uint8]*disk {
+	found := map[uint8]*disk{}
+	now := s.opts.Now()
+	for _, d := range s.disks.all() {
+		if d.Failed() != nil || d.hangs(now) || slices.Contains(row.Shards, d.id) {
+			continue
+		}
+		for _, i := range lost {
+			if _, err := s.statShard(ctx, d, shardID(row.ID, int(i))); err == nil && found[i] == nil {
+				found[i] = d
+				break
+			}
+		}
+	}
+	return found
+}
+
+// outrank raises a partition's epoch above those of its shards, and places those
+// that moved where they are; row is brought up to date.
+func (s *Store) outrank(ctx context.Context, row *metadata.Partition, moved map[uint8]*disk) error {
+	shards := slices.Clone(row.Shards)
+	for i, d := range moved {
+		shards[i] = d.id
+	}
 	highest := row.Epoch
-	for i, d := range disks {
+	for i, id := range shards {
+		d := s.disks.get(id)
 		if d == nil {
 			continue
 		}
@@ -205,7 +233,7 @@ func (s *Store) outrank(ctx context.Context, row *metadata.Partition, disks []*d
 		if now == nil || now.State != row.State || now.Epoch != row.Epoch && now.Epoch != highest+1 {
 			return errMoved
 		}
-		now.Epoch = highest + 1
+		now.Epoch, now.Shards = highest+1, shards
 		if err := tx.PutPartition(now); err != nil {
 			return err
 		}
