@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/undercroft/undercroft/metadata"
+	"github.com/undercroft/undercroft/metadata/kv"
+	"github.com/undercroft/undercroft/metadata/kv/mem"
 )
 
 // steady is a job that never runs out of work, a unit in each step.
@@ -369,4 +371,63 @@ func (m *metered) Step(context.Context) (Progress, error) {
 	defer m.mu.Unlock()
 	m.work = next
 	return Progress{Done: 10, More: true}, nil
+}
+
+// TestWishesAreGrantedOnce lets a process take over what another had granted.
+func TestWishesAreGrantedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		o := Options{Interval: time.Hour, Grace: -1, LeaseInterval: time.Second}
+		quiet := func(int) (Progress, error) { return Progress{}, nil }
+		first, second := newSteady("scrub"), newSteady("scrub")
+		first.do, second.do = quiet, quiet
+		a, b := stewardOn(f.db, o, first), stewardOn(f.db, o, second)
+		a.Start(t.Context())
+		synctest.Wait()
+		b.Start(t.Context())
+		<-time.After(10 * time.Second)
+		for range 3 {
+			_, err := b.RunNow(t.Context(), "scrub") // whoever has the job is told
+			must(t, err)
+			<-time.After(10 * time.Second)
+		}
+		if st := only(t, b); st.Granted != 3 || st.State != JobElsewhere {
+			t.Errorf("where the wish was made: %+v", st)
+		}
+		a.Close()
+		<-time.After(10 * time.Second)
+		if st := only(t, b); first.asks != 3 || second.asks != 0 || st.State != JobResting {
+			t.Errorf("the first was told %d times, the second %d times: %+v", first.asks, second.asks, st)
+		}
+		b.Close()
+	})
+}
+
+// TestAnUnknownCommitIsLookedAt pauses a job while the answers of the metadata get
+// lost.
+func TestAnUnknownCommitIsLookedAt(t *testing.T) {
+	for fault, want := range map[mem.Fault]JobState{mem.UnknownApplied: JobPaused, mem.UnknownLost: JobResting} {
+		synctest.Test(t, func(t *testing.T) {
+			var lossy atomic.Bool
+			e := mem.New(mem.Options{Faults: mem.Faults{Hook: func(p mem.Point) mem.Fault {
+				if lossy.Load() && p.Place == mem.AtCommit {
+					return fault
+				}
+				return mem.None
+			}}})
+			job := newSteady("repair")
+			job.do = func(int) (Progress, error) { return Progress{}, nil }
+			s := stewardOn(newFixtureOn(t, e).db, Options{Interval: time.Hour, Sole: true}, job)
+			s.Start(t.Context())
+			lossy.Store(true)
+			if err := s.Pause(t.Context(), "repair"); !errors.Is(err, kv.ErrUnknownCommit) {
+				t.Errorf("the pause ends with %v", err)
+			}
+			if st := only(t, s); st.State != want {
+				t.Errorf("after fault %d the job is %s, want %s", fault, st.State, want)
+			}
+			s.Close()
+			must(t, e.Close())
+		})
+	}
 }

@@ -59,8 +59,10 @@ func (l *loop) obey(o orders) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.known {
-		d.served, d.answered, d.result = row.Ran, row.Ran, row.Last
+		d.result = row.Last
 	}
+	// What another process granted is not asked for any more.
+	d.served, d.answered = max(d.served, row.Ran), max(d.answered, row.Ran)
 	if d.held && !held {
 		d.interrupt()
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/undercroft/undercroft/metadata"
+	"github.com/undercroft/undercroft/metadata/kv"
 )
 
 const (
@@ -348,6 +349,11 @@ func (k *keeper) change(ctx context.Context, name string, change func(*metadata.
 		return err
 	}
 	defer k.give()
+	if k.s.opts.Sole && !k.joined {
+		if err := k.read(ctx); err != nil { // what is not changed counts as well
+			return err
+		}
+	}
 	var row metadata.Job
 	err := k.s.db.Update(ctx, class, func(tx *metadata.Tx) error {
 		old, err := tx.Job(name)
@@ -360,6 +366,9 @@ func (k *keeper) change(ctx context.Context, name string, change func(*metadata.
 		change(&row)
 		return tx.PutJob(&row)
 	})
+	if errors.Is(err, kv.ErrUnknownCommit) && k.s.opts.Sole {
+		err = errors.Join(err, k.read(ctx)) // it may be so now: nobody else will tell
+	}
 	if err != nil {
 		return err
 	}
