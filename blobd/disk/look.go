@@ -23,7 +23,7 @@ func (d *Disk) Look() error {
 	case err != nil:
 		return err
 	case state != Identified:
-		return d.fail(fmt.Errorf("the directory is %s", state))
+		return d.fail(fmt.Errorf("%w: it is %s", ErrNotFormatted, state))
 	case id.Disk != d.identity.Disk:
 		return d.fail(fmt.Errorf("%w: %s", ErrWrongDisk, id.Disk))
 	}

@@ -302,6 +302,11 @@ func TestADiskThatIsReadOnly(t *testing.T) {
 		s.holds("before")
 		s.look()
 		s.degraded("read-only", "/d2")
+		id := s.disk("/d2")
+		if g := s.gauges(); g["undercroft_disk_state "+id+" /d2 failed"] != 1 || g["undercroft_disk_state "+id+" /d2 active"] != 0 ||
+			g["undercroft_disk_failed "+id+" /d2 read_only"] != 1 {
+			t.Errorf("metrics: %v", g)
+		}
 		end()
 		s.look()
 		if round > 0 {

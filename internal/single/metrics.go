@@ -14,6 +14,7 @@ type collector struct {
 	s       *System
 	entries []entry
 	short   *prometheus.Desc
+	disks   *diskMetrics
 }
 
 // entry is one metric and where its value comes from.
@@ -90,7 +91,7 @@ func (s *System) Collector() prometheus.Collector {
 		metric("repair_homeless_shards", "Shards to be repaired that no disk can take.", gauge, func(v *sample) float64 { return float64(v.health.NoTarget) }),
 		metric("partitions_unreadable", "Partitions short of more shards than they have parity.", gauge, func(v *sample) float64 { return float64(v.health.Redundancy.Beyond) }),
 	}...), short: prometheus.NewDesc("undercroft_partitions_short", "Partitions by how many of their shards are lost, damaged or away, up to their parity.",
-		[]string{"shards"}, nil)}
+		[]string{"shards"}, nil), disks: newDiskMetrics()}
 }
 
 // Describe implements [prometheus.Collector].
@@ -99,10 +100,12 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 		ch <- c.entries[i].desc
 	}
 	ch <- c.short
+	c.disks.describe(ch)
 }
 
 // Collect implements [prometheus.Collector].
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	c.disks.collect(c.s, ch)
 	v := c.s.sample()
 	for i := range c.entries {
 		e := &c.entries[i]
