@@ -1,6 +1,7 @@
 package steward_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -334,5 +335,31 @@ func TestScrubKeepsToItsBandwidth(t *testing.T) {
 				t.Errorf("%+v", st)
 			}
 		})
+	}
+}
+
+// TestScrubPunchesWhatReclaimLeft: too little has died for a sweep of its own; a round gives
+// it back.
+func TestScrubPunchesWhatReclaimLeft(t *testing.T) {
+	o := testcluster.Options{FS: vfs.Default(), Dirs: []string{t.TempDir(), t.TempDir(), t.TempDir()}}
+	o.Edit = func(o *single.Options) { o.Steward.SweepAfter, o.Steward.ScrubBandwidth = 1000*time.Hour, -1 }
+	e := newEnv(t, o)
+	const count, size = 80, 300_000
+	for i := range count {
+		e.put(fmt.Sprint(i), content(uint64(i), size))
+	}
+	e.RunSteward()
+	before := e.RunSteward().Punched
+	e.remove("3")
+	if c := e.RunSteward(); c.Punched != before || c.Extents == 0 {
+		t.Fatalf("reclaim has swept it: %+v", c)
+	}
+	if _, c := e.scrub(); c.Punched-before < size {
+		t.Errorf("%d bytes were punched", c.Punched-before)
+	}
+	for i := range count {
+		if i != 3 {
+			e.holds(fmt.Sprint(i), content(uint64(i), size))
+		}
 	}
 }
