@@ -264,7 +264,7 @@ func (c *compaction) directory(ctx context.Context, h blobd.FrameHeader) (map[me
 		return nil, fmt.Errorf("%w: %d bytes of %d", ErrDirectory, h.Directory, h.Used)
 	}
 	raw := make([]byte, h.Directory)
-	r := c.store.NewReader(ctx, oneByOne(c.span(&h, h.Used-h.Directory, h.Used)))
+	r := c.store.NewReader(ctx, oneByOne(c.span(&h, h.Used-h.Directory, h.Used))).inBackground()
 	defer func() { _ = r.Close() }() // reading: nothing is lost
 	if err := readFull(r, raw); err != nil {
 		return nil, err

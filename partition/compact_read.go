@@ -53,7 +53,7 @@ func (c *compaction) fill(ctx context.Context, h *blobd.FrameHeader, blobs []*mo
 		}
 	}
 	slices.SortFunc(blobs, func(a, b *moving) int { return cmp.Compare(a.extent.Start, b.extent.Start) })
-	r := c.store.NewReader(ctx, oneByOne(c.spans(h, blobs)...))
+	r := c.store.NewReader(ctx, oneByOne(c.spans(h, blobs)...)).inBackground()
 	defer func() { _ = r.Close() }() // reading: nothing is lost
 	at := blobs[0].extent.Start
 	for _, m := range blobs {
