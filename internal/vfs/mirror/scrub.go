@@ -83,6 +83,8 @@ func (s *Set) scrubNames() map[string]bool {
 			}
 		}
 	}
+	s.names.Lock()   // one that was being created is known as open now
+	s.names.Unlock() //nolint:staticcheck // nothing is to be done meanwhile
 	for _, f := range s.open.all() {
 		delete(names, f.name)
 	}
