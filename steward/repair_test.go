@@ -355,6 +355,7 @@ func TestPowerLossDuringRepair(t *testing.T) {
 	case testing.Short():
 		every = 12
 	}
+	const maxCrashes = 48
 	type left struct {
 		op      faultfs.Op
 		percent int
@@ -373,7 +374,15 @@ func TestPowerLossDuringRepair(t *testing.T) {
 		if number++; number%every != 0 && op.Kind&(faultfs.Rename|faultfs.Remove) == 0 {
 			return
 		}
-		percent := []int{0, 50, 100}[len(crashes)%3]
+		if len(crashes) >= maxCrashes { // each is a whole store in memory
+			for i := range maxCrashes / 2 {
+				crashes[i] = crashes[2*i+i%2]
+			}
+			clear(crashes[maxCrashes/2:])
+			crashes = crashes[:maxCrashes/2]
+			every *= 2
+		}
+		percent := []int{0, 50, 100}[number%3]
 		crashes = append(crashes, left{op, percent, e.Mem().CrashClone(pebblevfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng})})
 	})
 	e.Start()
