@@ -189,7 +189,7 @@ func TestScrubIsWatchedToItsEnd(t *testing.T) {
 	i := start(t, assemble, rootArgs("--data="+data)...)
 	i.fill(t, 4)
 	text := i.administer(t, data, "scrub", "--now", "--watch", "--json")
-	for _, document := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
+	for document := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
 		if j := parse[admin.Job](t, document); j.Name != "scrub" {
 			t.Errorf("a line of the watch is %s", document)
 		}
