@@ -270,7 +270,7 @@ func (s *Set) copyAll(n *node, names []string) error {
 		if err != nil {
 			return err
 		}
-		size, err := s.copyVerified(n, src, name)
+		err = s.copyVerified(n, src, name)
 		err = errors.Join(err, src.Close())
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -278,7 +278,7 @@ func (s *Set) copyAll(n *node, names []string) error {
 		if err != nil {
 			return fmt.Errorf("copy %s: %w", name, err)
 		}
-		s.progress(size)
+		s.progress(0)
 	}
 	return nil
 }
@@ -290,27 +290,54 @@ func (s *Set) progress(size int64) {
 	s.resync.Bytes += size
 }
 
+// Throttle bounds the bytes in a second that are copied to a directory that
+// becomes a member, from now on; 0 is no bound. The last bytes of files that are being
+// written are copied at once.
+func (s *Set) Throttle(bytesPerSecond int64) { s.rate.Store(bytesPerSecond) }
+
+// paced waits until so many bytes may be copied to a node, and counts them.
+func (s *Set) paced(n *node, bytes int64) error {
+	if err := s.alive(n); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.resync.Bytes += bytes
+	s.mu.Unlock()
+	rate := s.rate.Load()
+	if rate <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(time.Duration(float64(bytes) / float64(rate) * float64(time.Second)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-s.stop:
+		return errAborted
+	}
+}
+
 // copyVerified copies through the mirror, so that every copy is a source.
-func (s *Set) copyVerified(n *node, src vfs.File, name string) (int64, error) {
+func (s *Set) copyVerified(n *node, src vfs.File, name string) error {
 	info, err := src.Stat()
 	if err != nil {
-		return 0, err
+		return err
 	}
 	dst, err := s.at(n).Create(s.base.PathJoin(n.files, name), vfs.Unspecified)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if held := vfs.Allocated(info); held > info.Size() {
 		_ = dst.Preallocate(0, held) // only to hold space
 	}
-	err = transfer(dst, src, 0, info.Size())
+	err = transferAt(func(bytes int64) error { return s.paced(n, bytes) }, dst, src, [2]int64{0, info.Size()})
 	if err == nil {
 		err = dst.Sync()
 	}
 	if err = errors.Join(err, dst.Close()); err == nil {
 		s.giveSums(n, name)
 	}
-	return info.Size(), err
+	return err
 }
 
 func (s *Set) giveSums(n *node, name string) {

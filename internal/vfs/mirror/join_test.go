@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"log/slog"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/undercroft/undercroft/internal/vfs"
 	"github.com/undercroft/undercroft/internal/vfs/faultfs"
@@ -55,4 +57,40 @@ func TestLogReusedWhileItIsCopied(t *testing.T) {
 		t.Error("the old log is there")
 	}
 	must(t, set.Close())
+}
+
+// TestThrottledResync: a directory is taken in no faster than it may be, commits
+// go on meanwhile, the status tells how far it is, and the end does not wait.
+func TestThrottledResync(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs, _ := newFaults(t)
+		u := setup{dirs: 3, members: 1}
+		s := mustStart(t, u, fs)
+		s.mustCommit(t, 1, 900)
+		begun := time.Now()
+		s.set.Throttle(100 << 10)
+		s.set.Maintain(2)
+		sleep(3 * time.Second)
+		r := s.set.Status().Resync
+		if r == nil || r.Directory != "/d2" || r.Bytes == 0 || r.Bytes > 600<<10 || r.BytesTotal < 400<<10 {
+			t.Fatalf("progress %+v", r)
+		}
+		s.mustCommit(t, 901, 950)
+		must(t, s.set.Quiet(t.Context()))
+		if took := time.Since(begun); took < 4*time.Second {
+			t.Errorf("it took %v for %d bytes", took, r.BytesTotal)
+		}
+		if st := s.set.Status(); len(st.Members) != 2 || st.Resync != nil {
+			t.Errorf("status %+v", st)
+		}
+		s.set.Throttle(1)
+		s.set.Maintain(3)
+		sleep(time.Second)
+		s.mustRead(t, 950)
+		mustClose(t, s)
+		must(t, fs.RemoveAll("/d1"))
+		s = mustStart(t, u, fs)
+		s.mustRead(t, 950)
+		mustClose(t, s)
+	})
 }

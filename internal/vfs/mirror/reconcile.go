@@ -271,9 +271,20 @@ func write(base vfs.FS, src vfs.File, target string) error {
 
 // transfer appends the range to dst.
 func transfer(dst io.Writer, src io.ReaderAt, from, to int64) error {
+	return transferAt(nil, dst, src, [2]int64{from, to})
+}
+
+// transferAt appends the range to dst at a pace.
+func transferAt(pace func(bytes int64) error, dst io.Writer, src io.ReaderAt, between [2]int64) error {
+	from, to := between[0], between[1]
 	buf := make([]byte, min(copyBuffer, max(to-from, 1)))
 	for from < to {
 		n := min(int64(len(buf)), to-from)
+		if pace != nil {
+			if err := pace(n); err != nil {
+				return err
+			}
+		}
 		if got, err := src.ReadAt(buf[:n], from); int64(got) < n {
 			return fmt.Errorf("%w: %w", errSource, cmpErr(err))
 		}

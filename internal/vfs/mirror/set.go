@@ -127,6 +127,7 @@ type Set struct {
 	resync  Resync
 	view    atomic.Pointer[[]*node] // members, then joining ones
 	count   counters
+	rate    atomic.Int64 // bytes per second of copying to a new member; 0: no bound
 
 	wake    chan struct{}      // the maintenance has something to do
 	ask     chan chan struct{} // closed when it has nothing more to do
