@@ -249,7 +249,11 @@ func (r *Reader) reuse(c *chunk) bool {
 			r.store.stats.reads.Add(1)
 			return true
 		}
-		c.have = append(c.have, k)
+		// Of columns to come only: the others are forgotten when a chunk before this
+		// one is handed out, while this one may be at it.
+		if k.column > c.column {
+			c.have = append(c.have, k)
+		}
 	}
 	return false
 }
