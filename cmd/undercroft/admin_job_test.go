@@ -100,6 +100,14 @@ func TestJobsFromTheCommandLine(t *testing.T) {
 	if j := i.job(t, data, "collect"); j.State != "paused" || j.Paused || !j.AllPaused {
 		t.Errorf("with all jobs paused: %+v", j)
 	}
+	_, text, _ = runOnce(t, nil, nil, "admin", "status", "--admin", i.admin)
+	if !strings.Contains(text, "job         collect paused, ") || !strings.Contains(text, "all jobs are paused\n") {
+		t.Errorf("status:\n%s", text)
+	}
+	_, text, _ = runOnce(t, nil, nil, "admin", "status", "--json", "--admin", i.admin)
+	if st := parse[systemStatus](t, text); !st.Healthy || len(st.Jobs) < 5 || st.Jobs[0].State != "paused" {
+		t.Errorf("status:\n%s", text)
+	}
 	i.administer(t, data, "resume", "all")
 	if text := i.administer(t, data, "repair", "--watch", "--now"); !strings.Contains(text, "repair: resting\n") {
 		t.Errorf("a watch of what is whole printed %q", text)
@@ -199,6 +207,23 @@ func TestScrubIsWatchedToItsEnd(t *testing.T) {
 	}
 	if text := i.administer(t, data, "scrub"); !strings.Contains(text, "the next round begins at ") {
 		t.Errorf("scrub printed\n%s", text)
+	}
+	i.stop()
+}
+
+// TestCompactIsWatchedToItsEnd asks for a look at what is worth compacting.
+func TestCompactIsWatchedToItsEnd(t *testing.T) {
+	data := t.TempDir() + "/d{1...2}"
+	i := start(t, assemble, rootArgs("--data="+data)...)
+	i.fill(t, 4)
+	if text := i.administer(t, data, "compact", "--now", "--watch"); !strings.Contains(text, "compact: resting") {
+		t.Errorf("the watch printed\n%s", text)
+	}
+	if j := i.job(t, data, "compact"); j.Granted != 1 || j.State != "resting" {
+		t.Errorf("after the watch: %+v", j)
+	}
+	if text := i.administer(t, data, "compact"); !strings.HasPrefix(text, "state ") || !strings.Contains(text, " resting\n") {
+		t.Errorf("compact printed\n%s", text)
 	}
 	i.stop()
 }

@@ -15,6 +15,23 @@ import (
 	"github.com/undercroft/undercroft/internal/single"
 )
 
+// systemStatus is all that a server says of itself.
+type systemStatus struct {
+	single.Status
+	Jobs []admin.Job `json:"jobs"`
+}
+
+// describe describes a store to administrators.
+func describe(ctx context.Context, store *single.System) (systemStatus, error) {
+	st, err := store.Status(ctx)
+	if err != nil {
+		return systemStatus{}, err
+	}
+	out := systemStatus{Status: st}
+	out.Jobs, err = jobs{store}.Jobs(ctx)
+	return out, err
+}
+
 // statusCommand is `undercroft admin status`: for people, or all of it as JSON.
 func statusCommand(ctx context.Context, p process, client *admin.Client, flags adminFlags) error {
 	if flags.asJSON {
@@ -24,12 +41,17 @@ func statusCommand(ctx context.Context, p process, client *admin.Client, flags a
 	if err := client.Status(ctx, &body); err != nil {
 		return err // it names the request
 	}
-	var st single.Status
+	var st systemStatus
 	if err := json.Unmarshal(body.Bytes(), &st); err != nil {
 		return fmt.Errorf("reading the answer: %w", err)
 	}
 	table := tabwriter.NewWriter(p.stdout, 0, 8, 2, ' ', 0)
-	writeStatus(table, &st)
+	writeStatus(table, &st.Status)
+	for i := range st.Jobs {
+		if j := &st.Jobs[i]; j.State == "failed" || j.State == "pausing" || j.State == "paused" {
+			line(table, "job", strings.TrimSuffix(j.Name+" "+j.State+", "+progress(j), ", "))
+		}
+	}
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("printing: %w", err)
 	}

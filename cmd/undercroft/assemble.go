@@ -104,7 +104,7 @@ func assemble(ctx context.Context, cfg config.Config, p parts) (*system, error) 
 			{Name: "metadata", Check: store.Ready},
 			{Name: "disks", Check: store.Writable},
 		},
-		Status:         func(ctx context.Context) (any, error) { return store.Status(ctx) },
+		Status:         func(ctx context.Context) (any, error) { return describe(ctx, store) },
 		Checker:        store,
 		BackupMetadata: store.BackupMetadata,
 		Directory:      who,
