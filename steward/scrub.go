@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync/atomic"
@@ -39,7 +40,8 @@ type scrub struct {
 	planned  bool              // queue and disks are those of the round
 	disks    []metadata.DiskID // that were not listed yet
 	queue    []*ward
-	busy     int // at the head of queue: those that other jobs had
+	begun    map[*ward]struct{} // of queue, those with a row
+	busy     int                // at the head of queue: those that other jobs had
 	waiting  int64
 	sweeping *sweeping
 	known    survey
@@ -48,11 +50,12 @@ type scrub struct {
 
 // ward is a partition that is to be scrubbed.
 type ward struct {
-	row     metadata.Scrubbed
-	created time.Time
-	holds   bool  // it is not being made or dropped
-	size    int64 // about what is to be read
-	unsaved int64 // bytes read since the row was written
+	id                        metadata.PartitionID
+	created, looked, verified time.Time
+	holds                     bool               // it is not being made or dropped
+	size                      int64              // about what is to be read
+	unsaved                   int64              // bytes read since the row was written
+	row                       *metadata.Scrubbed // nil until it is begun
 }
 
 func newScrub(b base) *scrub { return &scrub{base: b, pace: &pace{}} }
@@ -103,22 +106,21 @@ func (j *scrub) step(ctx context.Context) (Progress, error) {
 	return Progress{}, j.end(ctx)
 }
 
-// plan queues the partitions that were not scrubbed in this round, the longest unread first. What is
-// made while it runs is left to the next one.
+// plan queues the partitions that were not scrubbed in this round, the longest unread first. What
+// is made from now on is left to the next one.
 func (j *scrub) plan(ctx context.Context) error {
-	j.queue, j.disks, j.busy, j.waiting = nil, nil, 0, 0
-	err := j.survey(ctx, func(w *ward) {
-		if w.row.Round == j.round.Number || w.created.After(j.round.Started) {
-			return
+	j.queue, j.begun, j.disks, j.busy, j.waiting = nil, map[*ward]struct{}{}, nil, 0, 0
+	err := j.survey(ctx, func(w *ward, round uint64) {
+		if round != j.round.Number {
+			j.queue = append(j.queue, w)
+			j.waiting += w.size
 		}
-		j.queue = append(j.queue, w)
-		j.waiting += w.size
 	})
 	if err != nil {
 		return err
 	}
 	slices.SortFunc(j.queue, func(a, b *ward) int {
-		return cmp.Or(a.row.Looked.Compare(b.row.Looked), a.created.Compare(b.created), cmp.Compare(a.row.ID, b.row.ID))
+		return cmp.Or(a.looked.Compare(b.looked), a.created.Compare(b.created), cmp.Compare(a.id, b.id))
 	})
 	for _, d := range j.store.Status().Disks {
 		j.disks = append(j.disks, d.ID)
@@ -143,24 +145,31 @@ func (j *scrub) tidy(ctx context.Context) (Progress, error) {
 	return Progress{Done: found.Superseded + found.Unknown, More: true}, nil
 }
 
-// goOn reads a piece of the first partition of the queue. One that another job has, or is to
-// repair, goes to the end of it.
+// goOn reads a piece of the first partition of the queue. One that another job has, that is to
+// be repaired, or that cannot be read goes to the end of it.
 func (j *scrub) goOn(ctx context.Context) (Progress, error) {
 	w := j.queue[0]
+	if err := j.open(ctx, w); err != nil {
+		return Progress{}, err
+	}
+	if w.row.Round == j.round.Number { // another process has done it
+		j.drop(w)
+		return Progress{More: true}, nil
+	}
 	if w.row.Next < 0 { // it was read, and that could not be written down
 		return Progress{More: true}, j.done(ctx, w)
 	}
-	if w.row.Began.IsZero() || w.row.Walk != j.round.Number {
-		w.row.Began, w.row.Walk = j.opts.Now().Truncate(time.Millisecond), j.round.Number
-		w.row.Next, w.row.Current = 0, metadata.ScrubTally{}
+	out, err := j.store.Scrub(ctx, w.id, w.row.Next, scrubStep)
+	if ctx.Err() != nil {
+		return Progress{}, ctx.Err()
 	}
-	out, err := j.store.Scrub(ctx, w.row.ID, w.row.Next, scrubStep)
 	if errors.Is(err, partition.ErrBusy) {
-		j.queue = append(j.queue[1:], w)
+		j.later(w)
 		j.busy++
 		return Progress{More: j.busy < len(j.queue)}, nil
 	}
 	if err != nil {
+		j.later(w)
 		return Progress{}, err
 	}
 	j.busy = 0
@@ -171,17 +180,51 @@ func (j *scrub) goOn(ctx context.Context) (Progress, error) {
 	switch {
 	case out.Next < 0:
 		err = j.done(ctx, w)
-	case out.Recorded > 0: // repair first
-		j.queue = append(j.queue[1:], w)
+	case out.Recorded > 0:
+		j.later(w)
 	case w.unsaved >= scrubSave:
 		w.unsaved = 0
-		err = j.put(ctx, &j.round, &w.row)
+		err = j.put(ctx, &j.round, w.row)
 	}
 	if err == nil {
 		j.pace.perSecond = j.rate(j.opts.Now())
 		err = j.pace.wait(ctx, out.Read)
 	}
 	return Progress{Done: out.Recorded, More: true}, err
+}
+
+// open begins the walk over a partition, or goes on with that of this round.
+func (j *scrub) open(ctx context.Context, w *ward) error {
+	if w.row != nil {
+		return nil
+	}
+	var row *metadata.Scrubbed
+	err := j.db.View(ctx, class, func(r *metadata.Reader) (err error) {
+		row, err = r.Scrubbed(w.id)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("read how far scrub is: %w", err)
+	}
+	if row == nil {
+		row = &metadata.Scrubbed{ID: w.id}
+	}
+	if row.Began.IsZero() || row.Walk != j.round.Number {
+		row.Began, row.Walk = j.opts.Now().Truncate(time.Millisecond), j.round.Number
+		row.Next, row.Current = 0, metadata.ScrubTally{}
+	}
+	w.row, j.begun[w] = row, struct{}{}
+	return nil
+}
+
+// later puts the first of the queue to its end.
+func (j *scrub) later(w *ward) { j.queue = append(j.queue[1:], w) }
+
+// drop takes the first from the queue.
+func (j *scrub) drop(w *ward) {
+	j.queue = j.queue[1:]
+	j.waiting -= w.size
+	delete(j.begun, w)
 }
 
 func (j *scrub) count(out *partition.ScrubStep) {
@@ -195,7 +238,7 @@ func (j *scrub) count(out *partition.ScrubStep) {
 
 // done ends the walk over a partition.
 func (j *scrub) done(ctx context.Context, w *ward) error {
-	row, round := w.row, j.round
+	row, round := *w.row, j.round
 	row.Looked, row.Found, row.Round = row.Began, row.Current, round.Number
 	if row.Found.Whole() {
 		row.Verified = row.Began
@@ -207,8 +250,7 @@ func (j *scrub) done(ctx context.Context, w *ward) error {
 		return err
 	}
 	j.round = round
-	j.queue = j.queue[1:]
-	j.waiting -= w.size
+	j.drop(w)
 	j.sweeping = &sweeping{id: row.ID}
 	return nil
 }

@@ -45,7 +45,7 @@ func (j *scrub) isDue(now time.Time) bool {
 		return true
 	}
 	at := j.due()
-	return !j.underWay() && !at.IsZero() && (!now.Before(at) || now.Before(j.round.Started))
+	return !j.underWay() && !at.IsZero() && (!now.Before(at) || now.Before(at.Add(-j.opts.ScrubInterval)))
 }
 
 // due is when the next round begins, zero where none does.

@@ -43,26 +43,27 @@ func (j *scrub) look(ctx context.Context, now time.Time) error {
 }
 
 // survey reads the rows of all partitions that hold something, and calls fn for each
-// unless it is nil.
-func (j *scrub) survey(ctx context.Context, fn func(*ward)) error {
+// with the last round that it was scrubbed in, unless it is nil.
+func (j *scrub) survey(ctx context.Context, fn func(w *ward, round uint64)) error {
 	found := survey{at: j.opts.Now()}
 	for after, more := metadata.PartitionID(0), true; more; {
 		var page []*ward
+		var rounds []uint64
 		err := j.db.View(ctx, class, func(r *metadata.Reader) (err error) {
-			page, err = wardsOf(r, after)
+			page, rounds, err = wardsOf(r, after)
 			return err
 		})
 		if err != nil {
 			return fmt.Errorf("list partitions: %w", err)
 		}
-		for _, w := range page {
-			after = w.row.ID
+		for i, w := range page {
+			after = w.id
 			if !w.holds {
 				continue
 			}
 			found.add(w)
 			if fn != nil {
-				fn(w)
+				fn(w, rounds[i])
 			}
 		}
 		more = len(page) == reclaimScan
@@ -71,34 +72,31 @@ func (j *scrub) survey(ctx context.Context, fn func(*ward)) error {
 	return nil
 }
 
-// wardsOf reads the partitions after one.
-func wardsOf(r *metadata.Reader, after metadata.PartitionID) ([]*ward, error) {
+// wardsOf reads the partitions after one, and the last rounds that they were scrubbed in.
+func wardsOf(r *metadata.Reader, after metadata.PartitionID) (page []*ward, rounds []uint64, err error) {
 	rows, err := r.Partitions(after, reclaimScan)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	page := make([]*ward, len(rows))
+	page, rounds = make([]*ward, len(rows)), make([]uint64, len(rows))
 	for i := range rows {
-		if page[i], err = wardOf(r, &rows[i]); err != nil {
-			return nil, err
+		p := &rows[i]
+		w := &ward{id: p.ID, created: p.Created, holds: p.State != metadata.PartitionCreating && p.State != metadata.PartitionDropped}
+		row, err := r.Scrubbed(p.ID)
+		if err != nil {
+			return nil, nil, err
 		}
+		if row != nil {
+			w.looked, w.verified, rounds[i] = row.Looked, row.Verified, row.Round
+		}
+		live, err := r.LiveBytes(p.ID)
+		if err != nil {
+			return nil, nil, err
+		}
+		w.size = max(live, 0) / int64(p.K) * int64(p.K+p.M)
+		page[i] = w
 	}
-	return page, nil
-}
-
-func wardOf(r *metadata.Reader, p *metadata.Partition) (*ward, error) {
-	w := &ward{row: metadata.Scrubbed{ID: p.ID}, created: p.Created}
-	w.holds = p.State != metadata.PartitionCreating && p.State != metadata.PartitionDropped
-	row, err := r.Scrubbed(p.ID)
-	if err != nil {
-		return nil, err
-	}
-	if row != nil {
-		w.row = *row
-	}
-	live, err := r.LiveBytes(p.ID)
-	w.size = max(live, 0) / int64(p.K) * int64(p.K+p.M)
-	return w, err
+	return page, rounds, nil
 }
 
 func (s *survey) add(w *ward) {
@@ -107,8 +105,8 @@ func (s *survey) add(w *ward) {
 		s.first = w.created
 	}
 	since := w.created
-	if w.row.Verified.After(since) {
-		since = w.row.Verified
+	if w.verified.After(since) {
+		since = w.verified
 	}
 	if s.oldest.IsZero() || since.Before(s.oldest) {
 		s.oldest = since
@@ -118,8 +116,7 @@ func (s *survey) add(w *ward) {
 // left is about how many bytes the round has yet to read.
 func (j *scrub) left() int64 {
 	left := j.waiting
-	if len(j.queue) > 0 {
-		w := j.queue[0]
+	for w := range j.begun {
 		left -= min(w.size, w.row.Current.Bytes)
 	}
 	return left
@@ -150,8 +147,8 @@ func (j *scrub) show(now time.Time) {
 	}
 	if st.UnderWay && j.planned {
 		st.Queued, st.Left, st.Rate = int64(len(j.queue)), j.left(), j.rate(now)
-		if len(j.queue) > 0 {
-			st.Round.Tally.Add(&j.queue[0].row.Current)
+		for w := range j.begun {
+			st.Round.Tally.Add(&w.row.Current)
 		}
 	}
 	j.shown.Store(st)
