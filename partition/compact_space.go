@@ -50,7 +50,12 @@ func (s *Store) HasRoom(ctx context.Context, bytes int64) bool {
 			rooms = append(rooms, room)
 		}
 	}
-	scheme := s.scheme().on(len(rooms))
+	return hasRoom(s.scheme(), rooms, bytes)
+}
+
+// hasRoom is HasRoom on disks with so much room each.
+func hasRoom(wanted Scheme, rooms []uint64, bytes int64) bool {
+	scheme := wanted.on(len(rooms))
 	if scheme.K == 0 {
 		return false
 	}

@@ -150,12 +150,17 @@ func (s *Store) retireUnfit() {
 // Occupancy is what is on a disk, by the rows of partitions.
 type Occupancy struct {
 	Shards int64 // of partitions that hold anything, lost ones left out
-	Bytes  int64 // that they may take
+	Bytes  int64 // that those may take which are not Homeless
 	Open   int64 // of them, those of partitions that are not sealed
 	// Homeless is how many of them no other disk can take: those that are active
 	// and serve hold other shards of the partition, or are too few for it and for
 	// what else of it is lost, away or to be moved.
 	Homeless int64
+	// Narrow is the bytes of objects in their partitions: those may be written
+	// anew on the other disks, with as much parity and less data shards. HasRoom
+	// says whether these have room for it.
+	Narrow  int64
+	HasRoom bool
 	// Fatal is how many partitions are short of more shards than they have
 	// parity without the disk.
 	Fatal int64
@@ -168,7 +173,7 @@ type Occupancy struct {
 // Occupancy looks at all partitions for what the loss or the draining of a disk
 // would mean.
 func (s *Store) Occupancy(ctx context.Context, id metadata.DiskID) (out Occupancy, err error) {
-	others := s.targets(ctx, id, &out)
+	others, rooms := s.targets(ctx, id, &out)
 	err = s.db.EachPartition(ctx, class, func(row *metadata.Partition) error {
 		shard := slices.Index(row.Shards, id)
 		if shard < 0 {
@@ -184,9 +189,15 @@ func (s *Store) Occupancy(ctx context.Context, id metadata.DiskID) (out Occupanc
 			out.Open++
 			size = row.Capacity
 		}
-		out.Bytes += min(size, row.Capacity)
 		if inNeed(row, others) > freeOf(row, others) {
 			out.Homeless++
+			live, err := s.liveBytes(ctx, row.ID)
+			if err != nil {
+				return err
+			}
+			out.Narrow += live
+		} else {
+			out.Bytes += min(size, row.Capacity)
 		}
 		if len(row.Missing(func(d metadata.DiskID) bool { return d == id || !s.disks.serves(d) })) > int(row.M) {
 			out.Fatal++
@@ -196,7 +207,26 @@ func (s *Store) Occupancy(ctx context.Context, id metadata.DiskID) (out Occupanc
 	if err != nil {
 		err = fmt.Errorf("look for what is on disk %s: %w", blobd.DiskID(id), err)
 	}
+	out.HasRoom = hasRoom(s.scheme(), rooms, out.Narrow)
 	return out, err
+}
+
+func (s *Store) liveBytes(ctx context.Context, id metadata.PartitionID) (live int64, err error) {
+	err = s.db.View(ctx, class, func(r *metadata.Reader) (err error) {
+		live, err = r.LiveBytes(id)
+		return err
+	})
+	return live, err
+}
+
+// OnLeaving reports whether a shard of a partition is on a disk that is to be drained.
+func (s *Store) OnLeaving(row *metadata.Partition) bool {
+	for i, id := range row.Shards {
+		if s.disks.isLeaving(id) && !slices.Contains(row.Lost, uint8(i)) {
+			return true
+		}
+	}
+	return false
 }
 
 // inNeed counts the shards of a partition that are on none of the disks.
@@ -220,17 +250,18 @@ func freeOf(row *metadata.Partition, disks []metadata.DiskID) (n int) {
 }
 
 // targets are the other disks that take shards.
-func (s *Store) targets(ctx context.Context, id metadata.DiskID, out *Occupancy) (others []metadata.DiskID) {
+func (s *Store) targets(ctx context.Context, id metadata.DiskID, out *Occupancy) (others []metadata.DiskID, rooms []uint64) {
 	for _, d := range s.disks.all() {
 		if d.id == id || s.disks.isLeaving(d.id) || d.Failed() != nil {
 			continue
 		}
 		others = append(others, d.id)
 		if room, err := d.room(ctx, s.opts.Now()); err == nil {
-			out.Room += int64(room)
+			out.Room += int64(room) //nolint:gosec // of a disk
+			rooms = append(rooms, room)
 		}
 	}
-	return others
+	return others, rooms
 }
 
 // Named reports for every disk how many shards the rows place on it, lost ones

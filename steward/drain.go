@@ -91,6 +91,9 @@ func (j *drain) move(ctx context.Context, key shardKey) (int, error) {
 		j.stats.moveFailures.Add(1)
 		r := j.rests[key]
 		r.noTarget = errors.Is(err, partition.ErrNoTarget)
+		if r.noTarget {
+			j.wide.add(key.partition) // compaction writes it anew where there is room
+		}
 		r.until = j.opts.Now().Add(min(minRest<<min(r.failures, 10), maxRest))
 		r.failures++
 		j.rests[key] = r
@@ -225,7 +228,7 @@ func (f *drainFound) note() string {
 		text += fmt.Sprintf("; %d failed and rest", f.resting)
 	}
 	if f.homes > 0 {
-		text += fmt.Sprintf(", %d of them because no other disk can take them: add a disk", f.homes)
+		text += fmt.Sprintf(", %d of them because no other disk can take them: what they hold is written anew while there is room, or add a disk", f.homes)
 	}
 	return text
 }

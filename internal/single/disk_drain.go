@@ -26,8 +26,9 @@ func (s *System) DrainDisk(ctx context.Context, name string) (Changed, error) {
 	if err != nil {
 		return Changed{}, err
 	}
+	note := ""
 	if row.State == metadata.DiskActive {
-		if err := s.mayDrain(ctx, row); err != nil {
+		if note, err = s.mayDrain(ctx, row); err != nil {
 			return Changed{}, err
 		}
 		// Twice: what was under way before the metadata said so is met by the second.
@@ -44,7 +45,11 @@ func (s *System) DrainDisk(ctx context.Context, name string) (Changed, error) {
 		return Changed{}, err
 	}
 	s.retireMirror(row)
-	return s.changed(row), nil
+	out := s.changed(row)
+	if note != "" {
+		out.Notes = append(out.Notes, note)
+	}
+	return out, nil
 }
 
 // undecided settles what the store goes by after a write whose outcome may not be
@@ -97,28 +102,35 @@ func (s *System) CancelDrain(ctx context.Context, name string) (Changed, error) 
 	return s.changed(row), nil
 }
 
-// mayDrain refuses to drain a disk where the others cannot take what it holds.
-func (s *System) mayDrain(ctx context.Context, row metadata.Disk) error {
+// mayDrain refuses to drain a disk where the others cannot take what it holds. It
+// says what the administrator should know otherwise.
+func (s *System) mayDrain(ctx context.Context, row metadata.Disk) (note string, err error) {
 	if !s.roster.serves(diskID(row)) {
-		return fmt.Errorf("%w: %s is not in service, so nothing can be moved off it; if it will not come back: undercroft admin disk remove --lost %s",
+		return "", fmt.Errorf("%w: %s is not in service, so nothing can be moved off it; if it will not come back: undercroft admin disk remove --lost %s",
 			ErrRefused, row.Path, diskID(row))
 	}
 	if err := s.enoughWithout(row); err != nil {
-		return err
+		return "", err
 	}
 	o, err := s.Store.Occupancy(ctx, row.ID)
 	if err != nil {
-		return err
+		return "", err
+	}
+	if o.Homeless > 0 && !o.HasRoom {
+		return "", fmt.Errorf("%w: %d of the %d shards on %s have nowhere to go, because every other disk in service holds another shard "+
+			"of the same partition, and there is no room to write the %d bytes of objects in them anew with fewer data shards; "+
+			"add a disk or delete objects first", ErrRefused, o.Homeless, o.Shards, row.Path, o.Narrow)
 	}
 	if o.Homeless > 0 {
-		return fmt.Errorf("%w: %d of the %d shards on %s have nowhere to go, because every other disk in service holds another shard "+
-			"of the same partition; add a disk first", ErrRefused, o.Homeless, o.Shards, row.Path)
+		note = fmt.Sprintf("%d of the %d shards have nowhere to go, because every other disk in service holds another shard of the same partition: "+
+			"the %d bytes of objects in these are written anew with fewer data shards and as much parity, which takes more room; "+
+			"a disk that is added now saves that", o.Homeless, o.Shards, o.Narrow)
 	}
 	if o.Bytes > o.Room {
-		return fmt.Errorf("%w: the shards on %s may take %d bytes, and the other disks have room for %d; add a disk or delete objects first",
+		return "", fmt.Errorf("%w: the shards on %s may take %d bytes, and the other disks have room for %d; add a disk or delete objects first",
 			ErrRefused, row.Path, o.Bytes, o.Room)
 	}
-	return nil
+	return note, nil
 }
 
 // enoughWithout refuses to do without a disk that new partitions need.

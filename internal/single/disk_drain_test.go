@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/undercroft/undercroft/internal/single"
 	"github.com/undercroft/undercroft/internal/testcluster"
@@ -69,18 +70,34 @@ func TestDrainAndRemove(t *testing.T) {
 	s.holds("before", "meanwhile")
 }
 
-// TestDrainHasNowhereToGo: interleaving 42. As many disks as shards: it is refused at once,
-// and a disk that is added helps.
+// TestDrainHasNowhereToGo: interleaving 42. As many disks as shards: where there is no room to
+// write anything anew it is refused at once, and a disk that is added helps.
 func TestDrainHasNowhereToGo(t *testing.T) {
 	s := newHouse(t, 4, nil)
+	full := func(full bool) {
+		u := vfs.DiskUsage{TotalBytes: 1 << 40, AvailBytes: 1 << 39}
+		if full {
+			u.AvailBytes = 10<<30 + 100
+		}
+		s.Mem().SetUsage(u)
+		s.Restart() // usage is remembered for a while
+	}
+	full(true)
 	_, err := s.DrainDisk(t.Context(), "/d2")
 	refusedChange(t, err, "nowhere to go", "add a disk")
 	s.mkdir("/d5")
 	s.add("/d5")
-	_, err = s.DrainDisk(t.Context(), "/d2")
+	s.SetDirs("/d1", "/d2", "/d3", "/d4", "/d5")
+	full(false)
+	out, err := s.DrainDisk(t.Context(), "/d2")
 	s.must(err)
+	if len(out.Notes) > 0 {
+		t.Errorf("%+v", out)
+	}
+	full(true)
 	_, err = s.DrainDisk(t.Context(), "/d3")
 	refusedChange(t, err, "nowhere to go")
+	full(false)
 	s.RunSteward()
 	s.must(s.AwaitMirrors(t.Context()))
 	_, err = s.RemoveDisk(t.Context(), "/d2")
@@ -90,6 +107,39 @@ func TestDrainHasNowhereToGo(t *testing.T) {
 	if err != nil || !st.Healthy {
 		t.Errorf("%+v, %v", st, err)
 	}
+}
+
+// TestDrainWritesAnewNarrower: as many disks as shards and room enough: what was 2+2 on four
+// disks is 1+2 on three.
+func TestDrainWritesAnewNarrower(t *testing.T) {
+	s := newHouse(t, 4, nil)
+	out, err := s.DrainDisk(t.Context(), "/d2")
+	s.must(err)
+	if len(out.Notes) != 1 || !strings.Contains(out.Notes[0], "written anew") {
+		t.Errorf("%+v", out)
+	}
+	for range 4 {
+		s.RunSteward()
+		s.Advance(time.Hour)
+	}
+	s.must(s.AwaitMirrors(t.Context()))
+	if d := s.disks()["/d2"]; !d.Drained {
+		t.Errorf("%+v", d)
+	}
+	_, err = s.RemoveDisk(t.Context(), "/d2")
+	s.must(err)
+	st, err := s.Status(t.Context())
+	if err != nil || !st.Healthy || st.Scheme != "1+2" {
+		t.Errorf("%+v, %v", st, err)
+	}
+	s.holds("before")
+}
+
+// TestDrainLeavesTooFew: without the disk nothing could be written as the scheme wants.
+func TestDrainLeavesTooFew(t *testing.T) {
+	s := newHouse(t, 2, nil)
+	_, err := s.DrainDisk(t.Context(), "/d2")
+	refusedChange(t, err, "parity shards need at least 2")
 }
 
 // TestDrainIsCancelled: the disk is used again, for the metadata too, and a restart in between
