@@ -5,6 +5,8 @@ import (
 	"io"
 	"sync"
 	"testing"
+
+	"github.com/undercroft/undercroft/blobd"
 )
 
 // Two columns of a stripe are gone, the first and the last: what was read to rebuild the
@@ -34,4 +36,21 @@ func TestReadersKeepWhatTheyRebuildFrom(t *testing.T) {
 		})
 	}
 	readers.Wait()
+}
+
+// A column is gone, and of another one a block in the middle is bad: what was read for the
+// first does not begin where the block does.
+func TestReadersRebuildPartsFromWhatTheyKept(t *testing.T) {
+	w := newWorld(t, 6)
+	s := w.open(t, Options{MinColumn: 16 << 10})
+	defer closeStore(t, s)
+	data := pattern(1<<20, 9)
+	e := put(t, s, data).Extent
+	row := w.row(t, e.Partition)
+	lost, rotten := shardOf(0, e.Stripe, 4), shardOf(1, e.Stripe, 4)
+	w.disk(row.Shards[lost]).Lose(shardID(e.Partition, lost))
+	damager{w, row}.flip(t, rotten, e.Stripe, blobd.FrameHeaderSize+2*blobd.BlockSize+9)
+	for range 3 {
+		mustRead(t, s, e, data)
+	}
 }

@@ -53,6 +53,9 @@ func (c *chunk) bad() run {
 		last--
 	}
 	r.from = max(r.from, int64(first)*blobd.BlockPayload)
+	if r.from != c.from {
+		r.have = nil // it begins where the chunk does
+	}
 	r.to = min(r.to, int64(last+1)*blobd.BlockPayload)
 	return r
 }
