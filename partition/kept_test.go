@@ -47,7 +47,7 @@ func TestReadersRebuildPartsFromWhatTheyKept(t *testing.T) {
 	data := pattern(1<<20, 9)
 	e := put(t, s, data).Extent
 	row := w.row(t, e.Partition)
-	lost, rotten := shardOf(0, e.Stripe, 4), shardOf(1, e.Stripe, 4)
+	lost, rotten := shardOf(0, e.Stripe, 4), shardOf(2, e.Stripe, 4)
 	w.disk(row.Shards[lost]).Lose(shardID(e.Partition, lost))
 	damager{w, row}.flip(t, rotten, e.Stripe, blobd.FrameHeaderSize+2*blobd.BlockSize+9)
 	for range 3 {
