@@ -74,8 +74,10 @@ type Options struct {
 	CompactEvery time.Duration
 	// CompactBandwidth bounds the bytes of blobs moved in a second; 0 is no bound.
 	CompactBandwidth int64
-	Now              func() time.Time // nil: the clock of the metadata
-	Logger           *slog.Logger
+	// ExtraJobs are run besides the Steward's own.
+	ExtraJobs []Job
+	Now       func() time.Time // nil: the clock of the metadata
+	Logger    *slog.Logger
 }
 
 func (o *Options) defaults(db *metadata.DB) {
@@ -186,6 +188,9 @@ func New(db *metadata.DB, store *partition.Store, o Options) *Steward {
 		&seal{base: base}, &reclaim{base: base, swept: map[metadata.PartitionID]swept{}},
 		newRepair(base, s.health.Store), newDrain(base), newCompact(base), newScrub(base),
 	} {
+		s.add(job)
+	}
+	for _, job := range o.ExtraJobs {
 		s.add(job)
 	}
 	return s

@@ -86,6 +86,7 @@ type MetadataStatus struct {
 	Problems []MirrorProblem  `json:"problems,omitempty"`
 	Resync   *MirrorResync    `json:"resync,omitempty"`
 	Witness  *MirrorProblem   `json:"witness,omitempty"`  // without a reason while it votes
+	Scrub    *MetadataScrub   `json:"scrub,omitempty"`    // of the copies; absent before the first
 	Records  int              `json:"membership_records"` // directories that know this epoch
 	Counts   map[string]int64 `json:"counts"`             // since the start
 }
@@ -118,6 +119,9 @@ func (s *System) metadataStatus() MetadataStatus {
 	}
 	for _, d := range m.Outside {
 		out.Problems = append(out.Problems, MirrorProblem{d.Path, d.Problem})
+	}
+	if s.scrubbing != nil {
+		out.Scrub = s.scrubbing.status()
 	}
 	if w := m.Witness; w != nil {
 		out.Witness = &MirrorProblem{w.Path, w.Problem}

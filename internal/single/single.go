@@ -72,11 +72,12 @@ type System struct {
 	Store   *partition.Store
 	Steward *steward.Steward // runs unless Options.Steward.Interval is negative
 
-	opts    Options
-	cluster disk.ClusterID
-	mirror  *mirror.Set // the files of the engine
-	engine  *pebble.Engine
-	roster  roster
+	opts      Options
+	cluster   disk.ClusterID
+	mirror    *mirror.Set // the files of the engine
+	scrubbing *scrubMetadata
+	engine    *pebble.Engine
+	roster    roster
 
 	change   sync.Mutex // held by a change of the disks; guards closed
 	closed   bool
@@ -138,6 +139,7 @@ func (s *System) open(ctx context.Context) error {
 	if err := s.keepMirrors(ctx); err != nil {
 		return err
 	}
+	s.mirror.Throttle(resyncRate) // until here nobody is served
 	return s.openData(ctx)
 }
 
@@ -208,6 +210,8 @@ func (s *System) openData(ctx context.Context) error {
 func (s *System) startSteward(ctx context.Context) {
 	o := s.opts.Steward
 	o.Now, o.Logger, o.Sole = s.opts.Now, s.opts.Logger, true
+	s.scrubbing = newScrubMetadata(s.mirror, o.ScrubInterval, s.opts.Now)
+	o.ExtraJobs = append(o.ExtraJobs, s.scrubbing)
 	s.Steward = steward.New(s.DB, s.Store, o)
 	if o.Interval >= 0 {
 		s.Steward.Start(ctx)
