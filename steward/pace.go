@@ -6,10 +6,12 @@ import (
 	"time"
 )
 
-// pace bounds the bytes of a job. It is used by one goroutine at a time.
+// pace bounds the bytes of a job. It is safe for concurrent use.
 type pace struct {
 	perSecond int64 // 0: no bound
-	next      time.Time
+
+	mu   sync.Mutex // guards what follows
+	next time.Time
 }
 
 // wait returns when n more bytes may be handled, or the context's error. While
@@ -20,17 +22,25 @@ func (p *pace) wait(ctx context.Context, n int64) error {
 	if err := s.yield(ctx); err != nil {
 		return err
 	}
-	defer s.resume()
 	if p.perSecond <= 0 {
 		return ctx.Err()
 	}
+	rest := p.take(n)
+	defer s.slept(rest)
+	return s.sleep(ctx, rest)
+}
+
+// take books n bytes, and returns how long to wait before they are handled.
+func (p *pace) take(n int64) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	now := time.Now()
 	if p.next.Before(now) {
 		p.next = now
 	}
 	rest := p.next.Sub(now)
 	p.next = p.next.Add(time.Duration(float64(n) / float64(p.perSecond) * float64(time.Second)))
-	return s.sleep(ctx, rest)
+	return rest
 }
 
 const (
@@ -54,15 +64,16 @@ type share struct {
 	activity func() int64 // rises when a request moves; nil: not known
 
 	mu    sync.Mutex // guards what follows
-	begun time.Time  // of the work under way
-	seen  int64      // activity then
+	begun time.Time  // of the work that is not rested for
+	seen  int64      // activity when that was last looked at
+	until time.Time  // when the rest ends, of all goroutines of the step
 }
 
 type shareKey struct{}
 
 // withShare returns the context of a step.
 func withShare(ctx context.Context, s *share) context.Context {
-	s.resume()
+	s.begin()
 	return context.WithValue(ctx, shareKey{}, s)
 }
 
@@ -72,9 +83,9 @@ func shareOf(ctx context.Context) *share {
 	return s
 }
 
-// resume notes that work begins.
-func (s *share) resume() {
-	if s == nil || s.activity == nil {
+// begin notes that work begins.
+func (s *share) begin() {
+	if s.activity == nil {
 		return
 	}
 	s.mu.Lock()
@@ -82,24 +93,67 @@ func (s *share) resume() {
 	s.begun, s.seen = time.Now(), s.activity()
 }
 
+// slept takes time off the work that was slept for another reason.
+func (s *share) slept(d time.Duration) {
+	if s == nil || d <= 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now := time.Now(); s.begun.Add(d).Before(now) {
+		s.begun = s.begun.Add(d)
+	} else {
+		s.begun = now
+	}
+}
+
 // yield rests for requests that moved since work began.
 func (s *share) yield(ctx context.Context) error {
 	if s == nil || s.activity == nil || s.percent <= 0 || s.percent >= 100 {
 		return s.sleep(ctx, 0)
 	}
-	s.mu.Lock()
-	worked, seen := time.Since(s.begun), s.seen
-	s.mu.Unlock()
-	left := min(worked*time.Duration(100-s.percent)/time.Duration(s.percent), maxYield)
-	for now := s.activity(); now != seen && left > 0; now = s.activity() {
-		seen = now
-		nap := min(quiet, left)
-		left -= nap
-		if err := s.sleep(ctx, nap); err != nil {
+	seen, rests := s.owes()
+	if !rests {
+		return s.sleep(ctx, 0)
+	}
+	for left := s.left(); left > 0; left = s.left() {
+		if err := s.sleep(ctx, min(quiet, left)); err != nil {
 			return err
 		}
+		now := s.activity()
+		if now == seen && left > quiet {
+			s.mu.Lock()
+			s.until = time.Now()
+			s.mu.Unlock()
+		}
+		seen = now
 	}
+	s.begin()
 	return s.sleep(ctx, 0)
+}
+
+// owes reports whether there is a rest to take, and begins one. Work that no request
+// moved beside is not rested for.
+func (s *share) owes() (seen int64, rests bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now, before := time.Now(), s.seen
+	s.seen = s.activity()
+	switch {
+	case now.Before(s.until): // that of another goroutine
+	case s.seen == before:
+		s.begun = now
+		return s.seen, false
+	default:
+		s.until = now.Add(min(now.Sub(s.begun)*time.Duration(100-s.percent)/time.Duration(s.percent), maxYield))
+	}
+	return s.seen, true
+}
+
+func (s *share) left() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Until(s.until)
 }
 
 // sleep waits for d, or until the job is paused: the step ends then.

@@ -3,6 +3,7 @@ package steward
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -43,9 +44,9 @@ func TestPace(t *testing.T) {
 	})
 }
 
-// underLoad runs a step that works for 100 ms between calls of its pace, while
-// requests move every so often, and returns how long ten of those take.
-func underLoad(t *testing.T, percent int, requests time.Duration) (took time.Duration) {
+// underLoad runs a step whose goroutines work for 100 ms between calls of their
+// pace, while requests move every so often, and returns how long ten of those take.
+func underLoad(t *testing.T, percent, goroutines int, requests time.Duration) (took time.Duration) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		var moved atomic.Int64
@@ -65,12 +66,18 @@ func underLoad(t *testing.T, percent int, requests time.Duration) (took time.Dur
 		ctx, cancel := context.WithCancelCause(t.Context())
 		ctx = withShare(ctx, &share{cancel: cancel, percent: percent, activity: moved.Load})
 		start, p := time.Now(), &pace{}
-		for range 10 {
-			<-time.After(100 * time.Millisecond)
-			if err := p.wait(ctx, 1); err != nil {
-				t.Fatal(err)
-			}
+		var work sync.WaitGroup
+		for range goroutines {
+			work.Go(func() {
+				for range 10 {
+					<-time.After(100 * time.Millisecond)
+					if err := p.wait(ctx, 1); err != nil {
+						t.Error(err)
+					}
+				}
+			})
 		}
+		work.Wait()
 		took = time.Since(start)
 		cancel(nil)
 		close(done)
@@ -93,8 +100,10 @@ func TestRequestsComeFirst(t *testing.T) {
 		"not heeded":    {0, time.Millisecond, time.Second, time.Second},
 		"never starved": {1, time.Millisecond, 21 * time.Second, 21 * time.Second},
 	} {
-		if took := underLoad(t, tt.percent, tt.requests); took < tt.min || took > tt.max {
-			t.Errorf("%s: a second of work took %s, want %s to %s", name, took, tt.min, tt.max)
+		for _, goroutines := range []int{1, 4} {
+			if took := underLoad(t, tt.percent, goroutines, tt.requests); took < tt.min || took > tt.max {
+				t.Errorf("%s: a second of work of %d goroutines took %s, want %s to %s", name, goroutines, took, tt.min, tt.max)
+			}
 		}
 	}
 }
