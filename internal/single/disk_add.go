@@ -108,7 +108,7 @@ func (s *System) takeIn(ctx context.Context, row metadata.Disk, path string, kno
 // mayAdd refuses what a start would.
 func (s *System) mayAdd(path string, state disk.State, id disk.Identity) error {
 	for _, d := range s.roster.attached() {
-		if d.Dir() == path && d.Failed() == nil {
+		if samePlace(d.Dir(), path) && d.Failed() == nil {
 			return fmt.Errorf("%w: %s is in service already, as disk %s", ErrRefused, path, d.ID())
 		}
 	}

@@ -41,7 +41,10 @@ func (s *System) remove(ctx context.Context, name string, allow func(context.Con
 	// The parity of new partitions does not fall because a disk is removed.
 	row.State, row.Parity = metadata.DiskRemoved, uint8(s.Store.Status().Wanted.M) //nolint:gosec // at most 16
 	if err := s.putDisks(ctx, row); err != nil {
-		return Changed{}, s.undecided(ctx, row, err)
+		err = s.undecided(ctx, row, err)
+		if now, _ := s.roster.row(diskID(row)); now.State != metadata.DiskRemoved {
+			return Changed{}, err
+		}
 	}
 	if err := s.forget(ctx, row); err != nil {
 		return Changed{}, err

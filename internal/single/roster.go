@@ -3,6 +3,7 @@ package single
 import (
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -81,7 +82,7 @@ func (r *roster) directories() []string {
 func (r *roster) addDirectory(path string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !slices.Contains(r.dirs, path) {
+	if !slices.ContainsFunc(r.dirs, func(dir string) bool { return samePlace(dir, path) }) {
 		r.dirs = append(r.dirs, path)
 	}
 }
@@ -91,7 +92,17 @@ func (r *roster) addDirectory(path string) {
 func (r *roster) isGiven(path string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Contains(r.dirs[:r.given], path)
+	return slices.ContainsFunc(r.dirs[:r.given], func(dir string) bool { return samePlace(dir, path) })
+}
+
+// samePlace reports whether two paths are the same one, one of them relative perhaps.
+func samePlace(a, b string) bool {
+	if a == b {
+		return true
+	}
+	one, err := filepath.Abs(a)
+	other, err2 := filepath.Abs(b)
+	return err == nil && err2 == nil && one == other
 }
 
 // inventory lists the rows, removed disks left out, by path and id.
@@ -147,7 +158,7 @@ func (r *roster) find(name string) (metadata.Disk, error) {
 		if id.String() == name {
 			return row, nil
 		}
-		if row.Path == name {
+		if samePlace(row.Path, name) {
 			found = append(found, row)
 		}
 	}

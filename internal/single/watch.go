@@ -182,8 +182,8 @@ func (s *System) lookForDisk(ctx context.Context, row metadata.Disk, places []si
 	case places[0].identity.Cluster != s.cluster:
 		why = places[0].path + " says that it is of another store"
 	default:
-		if wait := s.roster.comesBackIn(id, s.opts.Now()); wait > 0 {
-			why = fmt.Sprintf("it is there, and is left alone for %s because it failed again and again", wait.Round(time.Second))
+		if until := s.roster.restsUntil(id); s.opts.Now().Before(until) {
+			why = fmt.Sprintf("it is there, and is left alone until %s because it failed again and again", until.UTC().Format(time.RFC3339))
 			break
 		}
 		if err := s.takeBack(ctx, row, places[0].path); err != nil {
@@ -302,19 +302,15 @@ func (r *roster) closing(d *disk.Disk) <-chan struct{} {
 	return done
 }
 
-// comesBackIn is how long a disk that failed is still to be left alone.
-func (r *roster) comesBackIn(id blobd.DiskID, now time.Time) time.Duration {
+// restsUntil is until when a disk that failed is left alone.
+func (r *roster) restsUntil(id blobd.DiskID) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	b := r.back[id]
 	if b == nil {
-		return 0
+		return time.Time{}
 	}
-	if now.Sub(b.last) > 2*maxComeback {
-		delete(r.back, id)
-		return 0
-	}
-	return b.last.Add(min(minComeback<<min(b.times, 10), maxComeback)).Sub(now)
+	return b.last.Add(min(minComeback<<min(b.times, 10), maxComeback))
 }
 
 // failedAgain notes that a disk which failed is taken back.
@@ -324,7 +320,7 @@ func (r *roster) failedAgain(id blobd.DiskID, now time.Time) {
 	if r.back == nil {
 		r.back = map[blobd.DiskID]*comebacks{}
 	}
-	if r.back[id] == nil {
+	if b := r.back[id]; b == nil || now.Sub(b.last) > 2*maxComeback {
 		r.back[id] = &comebacks{}
 	}
 	r.back[id].times++
