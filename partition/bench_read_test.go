@@ -36,11 +36,15 @@ func fileDisks(b *testing.B, n int) []blobd.Disk {
 	return out
 }
 
+// waiting is a disk of which nothing is known to be in memory: what the reads
+// that wait for a device cost beyond that wait.
+type waiting struct{ blobd.Disk }
+
 // BenchmarkDegradedRead compares reads of all shards with those that lack some:
 // one, or as many as there is parity. 16KiB is a stripe of one column, 64KiB a
 // part of one of four, 4MiB a piece, and 10MiB an object.
 func BenchmarkDegradedRead(b *testing.B) {
-	for _, where := range []string{"memory", "files"} {
+	for _, where := range []string{"memory", "waiting", "files"} {
 		for _, shape := range []struct {
 			name        string
 			write, read int
@@ -49,8 +53,13 @@ func BenchmarkDegradedRead(b *testing.B) {
 				b.Run(fmt.Sprintf("%s/%s/lost=%d", where, shape.name, lost), func(b *testing.B) {
 					w := newWorldOn(b, 6, mem.New(mem.Options{Now: time.Now}))
 					disks := w.attached()
-					if where == "files" {
+					switch where {
+					case "files":
 						disks = fileDisks(b, 6)
+					case "waiting":
+						for i, d := range disks {
+							disks[i] = waiting{d}
+						}
 					}
 					s := w.open(b, Options{Disks: disks, Scheme: Scheme{4, 2}})
 					defer closeStore(b, s)
