@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/undercroft/undercroft/metadata"
@@ -16,7 +17,9 @@ import (
 
 const (
 	// repairQueue is how many shards one look at the partitions queues.
-	repairQueue = 64
+	repairQueue = 1024
+	// repairsAtOnce shards are rebuilt at a time, of partitions that share no disk.
+	repairsAtOnce = 4
 	// repairLook is how old a look may be: what was lost since may come first.
 	repairLook = 10 * time.Second
 	// minRest and maxRest bound how long a shard rests that could not be
@@ -48,6 +51,7 @@ type repair struct {
 	gone    map[metadata.DiskID]bool      // disks that will not come back
 	rests   map[shardKey]rest
 	queue   []patient
+	ledger  ledger
 	scanned time.Time
 	serving int // disks
 
@@ -64,7 +68,8 @@ type shardKey struct {
 // patient is a shard to repair.
 type patient struct {
 	shardKey
-	left int // shards that the partition can still lose
+	left  int               // shards that the partition can still lose
+	disks []metadata.DiskID // of the partition
 }
 
 // rest is a shard that could not be repaired.
@@ -121,21 +126,58 @@ func (j *repair) Step(ctx context.Context) (Progress, error) {
 	if len(j.queue) == 0 {
 		return Progress{More: more}, nil
 	}
-	next := j.queue[0]
-	j.queue = j.queue[1:]
-	done, err := j.repair(ctx, next)
-	_, rests := j.rests[next.shardKey] // the next look shows it
-	return Progress{Done: done, More: more || rests || done > 0 || len(j.queue) > 0}, err
+	batch := j.take()
+	results := make([]repaired, len(batch))
+	var work sync.WaitGroup
+	for i, p := range batch {
+		work.Go(func() { results[i].out, results[i].err = j.store.Repair(ctx, p.partition, p.shard, j.pace.wait) })
+	}
+	work.Wait()
+	if ctx.Err() != nil {
+		return Progress{}, ctx.Err()
+	}
+	done, rest := 0, false
+	for i, p := range batch {
+		done += j.account(ctx, p, results[i].out, results[i].err)
+		_, rests := j.rests[p.shardKey] // the next look shows it
+		rest = rest || rests
+	}
+	return Progress{Done: done, More: more || rest || done > 0 || len(j.queue) > 0}, nil
 }
 
-// repair repairs one shard. What fails rests, and does not stop the others.
-func (j *repair) repair(ctx context.Context, p patient) (int, error) {
-	out, err := j.store.Repair(ctx, p.partition, p.shard, j.pace.wait)
-	if ctx.Err() != nil {
-		return 0, ctx.Err()
+// repaired is how the repair of one shard ended.
+type repaired struct {
+	out partition.Repaired
+	err error
+}
+
+// take takes the first shard from the queue, and with it others, in order, of
+// partitions that have no disk in common with those before them.
+func (j *repair) take() (batch []patient) {
+	busy := map[metadata.DiskID]bool{}
+	var left []patient
+	for i, p := range j.queue {
+		if len(batch) == repairsAtOnce {
+			left = append(left, j.queue[i:]...)
+			break
+		}
+		if slices.ContainsFunc(p.disks, func(d metadata.DiskID) bool { return busy[d] }) {
+			left = append(left, p)
+			continue
+		}
+		for _, d := range p.disks {
+			busy[d] = true
+		}
+		batch = append(batch, p)
 	}
+	j.queue = left
+	return batch
+}
+
+// account draws the consequences of a repair. What failed rests, and does not stop the others.
+func (j *repair) account(ctx context.Context, p patient, out partition.Repaired, err error) (done int) {
 	if errors.Is(err, partition.ErrBusy) {
-		return 0, nil // met again by a later look
+		return 0 // met again by a later look
 	}
 	if err != nil {
 		j.stats.repairFailures.Add(1)
@@ -148,10 +190,10 @@ func (j *repair) repair(ctx context.Context, p patient) (int, error) {
 		r.failures++
 		j.rests[p.shardKey] = r
 		j.opts.Logger.WarnContext(ctx, "shard is not repaired and rests", slog.Any("error", err))
-		return 0, nil
+		return 0
 	}
 	if !out.Done {
-		return 0, nil // somebody else was faster
+		return 0 // somebody else was faster
 	}
 	delete(j.rests, p.shardKey)
 	j.round.did()
@@ -164,38 +206,40 @@ func (j *repair) repair(ctx context.Context, p patient) (int, error) {
 	} else {
 		j.stats.repaired.Add(1)
 	}
-	return 1, nil
+	return 1
 }
 
 // look reads all partitions, queues those with the least redundancy left, and
 // reports how they are.
 func (j *repair) look(ctx context.Context, now time.Time) error {
-	if err := j.lookAtDisks(ctx, now); err != nil {
+	serving, err := j.lookAtDisks(ctx, now)
+	if err == nil {
+		err = j.refresh(ctx, now, serving)
+	}
+	if err != nil {
 		return err
 	}
 	j.hurry(now)
 	h := Health{Looked: now}
 	var found []patient
 	short := map[shardKey]bool{}
-	err := j.db.EachPartition(ctx, class, func(row *metadata.Partition) error {
-		h.Redundancy.Count(row, j.isAway)
+	h.Redundancy = j.ledger.counts
+	for n := range j.ledger.short {
+		row := &j.ledger.short[n]
 		missing := row.Missing(j.isAway)
 		if row.State != metadata.PartitionSealed {
 			h.unsealed(row, missing)
-			return nil
+			continue
 		}
 		for _, i := range missing {
-			p := patient{shardKey{row.ID, i}, int(row.M) - len(missing)}
+			p := patient{shardKey{row.ID, i}, int(row.M) - len(missing), row.Shards}
 			short[p.shardKey] = true
 			if j.isDue(p, row.Shards[i], now, &h) {
 				found = append(found, p)
 			}
 		}
-		return nil
-	})
-	if err != nil {
-		return err
 	}
+	j.ledger.forgetMany()
 	for key := range j.rests {
 		if !short[key] {
 			delete(j.rests, key)
@@ -244,22 +288,21 @@ func (j *repair) isAway(id metadata.DiskID) bool { return !j.store.Serves(id) }
 // lookAtDisks notes since when disks are away, and which will not come back:
 // those that the administrator removed, and those whose place another disk has
 // taken since.
-func (j *repair) lookAtDisks(ctx context.Context, now time.Time) error {
+func (j *repair) lookAtDisks(ctx context.Context, now time.Time) (serving []metadata.DiskID, err error) {
 	var rows []metadata.Disk
-	err := j.db.View(ctx, class, func(r *metadata.Reader) (err error) {
+	err = j.db.View(ctx, class, func(r *metadata.Reader) (err error) {
 		rows, err = r.Disks()
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("list disks: %w", err)
+		return nil, fmt.Errorf("list disks: %w", err)
 	}
 	j.gone = map[metadata.DiskID]bool{}
-	serving := 0
-	defer func() { j.countServing(serving) }()
+	defer func() { j.countServing(len(serving)) }()
 	for i := range rows {
 		d := &rows[i]
 		if j.store.Serves(d.ID) {
-			serving++
+			serving = append(serving, d.ID)
 			delete(j.away, d.ID)
 			continue
 		}
@@ -270,7 +313,7 @@ func (j *repair) lookAtDisks(ctx context.Context, now time.Time) error {
 			return other.ID != d.ID && other.Path == d.Path && other.Added.After(d.Added) && j.store.Serves(other.ID)
 		})
 	}
-	return nil
+	return serving, nil
 }
 
 // countServing ends the rests of shards that no disk could take when there is
