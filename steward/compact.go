@@ -152,9 +152,12 @@ func (j *compact) goOn(ctx context.Context) (Progress, error) {
 		return Progress{}, ctx.Err()
 	}
 	j.open = nil
-	j.rest(c, minRest)
 	if errors.Is(err, partition.ErrBusy) {
 		return Progress{More: len(j.queue) > 0}, nil // met again by a later look
+	}
+	j.rest(c, minRest)
+	if errors.Is(err, partition.ErrOverloaded) {
+		return Progress{More: len(j.queue) > 0}, nil // requests go first
 	}
 	return Progress{}, err
 }
@@ -268,10 +271,9 @@ func (j *compact) retireIdle(ctx context.Context, now time.Time) (int, error) {
 	return n, err
 }
 
-// isShort reports whether shards of a partition are lost, damaged or away, or on
-// a disk that is to be drained.
+// isShort reports whether shards of a partition are lost, damaged or away.
 func (j *compact) isShort(row *metadata.Partition) bool {
-	return j.store.OnLeaving(row) || len(row.Missing(func(id metadata.DiskID) bool { return !j.store.Serves(id) })) > 0
+	return len(row.Missing(func(id metadata.DiskID) bool { return !j.store.Serves(id) })) > 0
 }
 
 // report begins a round of work, or ends it.
