@@ -164,8 +164,7 @@ type Occupancy struct {
 	// Fatal is how many partitions are short of more shards than they have
 	// parity without the disk.
 	Fatal int64
-	// Named is how many rows name the disk, those of lost shards and of partitions
-	// being dropped included.
+	// Named is how many rows name the disk, those of lost shards included.
 	Named int64
 	Room  int64 // bytes on the other active disks
 }
@@ -179,8 +178,11 @@ func (s *Store) Occupancy(ctx context.Context, id metadata.DiskID) (out Occupanc
 		if shard < 0 {
 			return nil
 		}
+		if row.State == metadata.PartitionDropped {
+			return nil // its files go with the disk
+		}
 		out.Named++
-		if row.State == metadata.PartitionDropped || row.State == metadata.PartitionCreating || slices.Contains(row.Lost, uint8(shard)) {
+		if row.State == metadata.PartitionCreating || slices.Contains(row.Lost, uint8(shard)) {
 			return nil
 		}
 		out.Shards++
@@ -264,13 +266,12 @@ func (s *Store) targets(ctx context.Context, id metadata.DiskID, out *Occupancy)
 	return others, rooms
 }
 
-// Named reports for every disk how many shards the rows place on it, lost ones
-// and those of partitions being dropped left out.
+// Named reports for every disk how many rows name it, as [Occupancy] does.
 func (s *Store) Named(ctx context.Context) (map[metadata.DiskID]int64, error) {
 	out := map[metadata.DiskID]int64{}
 	err := s.db.EachPartition(ctx, class, func(row *metadata.Partition) error {
-		for i, id := range row.Shards {
-			if row.State != metadata.PartitionDropped && !slices.Contains(row.Lost, uint8(i)) {
+		for _, id := range row.Shards {
+			if row.State != metadata.PartitionDropped {
 				out[id]++
 			}
 		}
