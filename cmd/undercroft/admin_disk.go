@@ -91,6 +91,14 @@ func drainDisk(ctx context.Context, c *admin.Client, in *verbInput) error {
 	if err != nil || !follow {
 		return in.diskChange(out, err)
 	}
+	for _, note := range out.Notes {
+		if in.asJSON {
+			break
+		}
+		if err := write(in.stdout, "note: "+note+"\n"); err != nil {
+			return err
+		}
+	}
 	return (&drainWatch{client: c, in: in, id: out.ID}).run(ctx)
 }
 

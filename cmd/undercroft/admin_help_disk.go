@@ -19,7 +19,8 @@ Commands
   disk drain DISK [--watch] [--cancel]
       Take everything off a disk while it serves: nothing new is placed there, its shards
       are moved to the others one after the other, and another directory takes the metadata over.
-      It is refused where the others cannot take what it holds.
+      Where every other disk holds a shard of the same partition, what that holds is written
+      anew with fewer data shards. It is refused where the others have no room for all this.
       --watch shows how far that is and ends with 0 when the disk may be removed;
       --cancel uses the disk again, and leaves what was moved where it is.
   disk remove DISK [--lost]
