@@ -47,12 +47,14 @@ func (d *Disk) Audit(ctx context.Context, id blobd.ShardID) error {
 		return err
 	}
 	super, err := checkSlots(slots, id)
-	if err == nil && s.loaded.Load() && !s.deleted.Load() && super.Sequence != s.sequence() {
+	if err == nil && s.loaded.Load() && !s.deleted.Load() && super.Sequence < s.sequence() {
 		err = fmt.Errorf("%w: %s has superblock %d, %d was written", blobd.ErrCorrupt, id, super.Sequence, s.sequence())
 	}
 	return err
 }
 
+// sequence is that of the last superblock known to be durable. The file may have a later
+// one, of a change whose caller did not wait for the sync.
 func (s *shard) sequence() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

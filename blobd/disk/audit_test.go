@@ -1,6 +1,7 @@
 package disk_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"github.com/undercroft/undercroft/blobd"
 	"github.com/undercroft/undercroft/blobd/disk"
 	"github.com/undercroft/undercroft/internal/vfs"
+	"github.com/undercroft/undercroft/internal/vfs/faultfs"
 )
 
 // newShelf is a disk with two sealed shards, used before.
@@ -132,5 +134,31 @@ func TestAuditOfAShardInUse(t *testing.T) {
 		if err := d.Cool(t.Context(), id, 0, 1<<20); err != nil {
 			t.Errorf("cool: %v", err)
 		}
+	}
+}
+
+// TestAuditAfterAChangeThatNobodyWaitedFor: the file is ahead of what is known to be durable.
+func TestAuditAfterAChangeThatNobodyWaitedFor(t *testing.T) {
+	d, fsys := newDisk(t, small)
+	id := blobd.ShardID{Partition: 0x1100000000000001}
+	if err := d.Create(t.Context(), blobd.ShardSpec{ID: id, Epoch: 1, Capacity: 1 << 20}); err != nil {
+		t.Fatal(err)
+	}
+	release, stalled := make(chan struct{}), make(chan struct{}, 1)
+	fsys.Add(faultfs.Rule{Kinds: faultfs.Sync, Path: id.String(), Times: 1, Stall: release, Stalled: stalled})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		_, err := d.Fence(ctx, id, 2)
+		done <- err
+	}()
+	<-stalled
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("fence: %v", err)
+	}
+	close(release)
+	if err := d.Audit(t.Context(), id); err != nil {
+		t.Errorf("audit: %v", err)
 	}
 }
