@@ -137,6 +137,7 @@ func storeOptions(cfg config.Config, p parts) single.Options {
 	background := steward.Options{
 		RepairDelay: delay, RepairBandwidth: int64(cfg.RepairBandwidth), Share: cfg.BackgroundShare,
 		ScrubInterval: scrub, ScrubBandwidth: int64(cfg.ScrubBandwidth),
+		CompactBandwidth: int64(cfg.CompactBandwidth),
 	}
 	if p.activity != nil {
 		background.Activity = p.activity.Load

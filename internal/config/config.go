@@ -155,6 +155,9 @@ type Config struct {
 	// ScrubBandwidth bounds how much is in a second, zero is what that takes.
 	ScrubInterval  time.Duration
 	ScrubBandwidth Size
+	// CompactBandwidth is how many bytes compaction moves in a second; zero is
+	// no bound.
+	CompactBandwidth Size
 	// BufferMemory bounds the buffers of all request bodies together.
 	BufferMemory Size
 	// MaxConnections bounds the open client connections.

@@ -40,6 +40,7 @@ func sample(t *testing.T, name string) (given, want string) {
 		"repair-bandwidth":     {"50MiB", "50MiB"},
 		"scrub-interval":       {"24h", "24h0m0s"},
 		"scrub-bandwidth":      {"1MiB", "1MiB"},
+		"compact-bandwidth":    {"2MiB", "2MiB"},
 		"listen":               {"0.0.0.0:1", "0.0.0.0:1"},
 		"admin-listen":         {"[::1]:2", "[::1]:2"},
 		"domain":               {"S3.example.test,b.test", "s3.example.test,b.test"},

@@ -87,6 +87,10 @@ func repairOptions(c *Config) []option {
 			&sizeValue{&c.ScrubBandwidth, 0, 1024 * GiB},
 		},
 		{
+			"compact-bandwidth", g, "SIZE", "0", "How much compaction moves in a second, to give space back; 0 for as much as the disks give.",
+			&sizeValue{&c.CompactBandwidth, 0, 1024 * GiB},
+		},
+		{
 			"metadata-witness", g, "DIR", "", "A directory on a device of none of the data directories, such as the system's disk, that only votes on which metadata is the newest: " +
 				"with it two or four data directories survive the loss of half of them between runs too. It is made at the first start that names it.", (*text)(&c.MetadataWitness),
 		},

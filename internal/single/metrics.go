@@ -43,7 +43,7 @@ func (s *System) Collector() prometheus.Collector {
 	metric := func(name, help string, kind prometheus.ValueType, get func(*sample) float64) entry {
 		return entry{prometheus.NewDesc("undercroft_"+name, help, nil, nil), kind, get}
 	}
-	return &collector{s: s, entries: append(scrubMetrics(metric), []entry{
+	return &collector{s: s, entries: append(append(scrubMetrics(metric), compactMetrics(metric)...), []entry{
 		metric("metadata_commits_total", "Metadata transactions applied.", counter, func(v *sample) float64 { return v.commits }),
 		metric("metadata_conflicts_total", "Metadata transactions tried again after a conflict.", counter, func(v *sample) float64 { return v.conflicts }),
 		metric("metadata_syncs_total", "Syncs of the metadata log.", counter, func(v *sample) float64 { return v.metadataSyncs }),
