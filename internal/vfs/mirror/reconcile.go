@@ -93,13 +93,18 @@ func (s *Set) equaliseFile(name string) error {
 		}
 		s.opts.Logger.Warn("metadata file is made equal", slog.String("file", name),
 			slog.String("from", members[best].Path), slog.String("to", n.Path))
-		if err := s.copyFile(members[best], n, name); err != nil {
-			if errors.Is(err, errSource) || !s.eject(n, err) {
+		err := s.copyFile(members[best], n, name)
+		switch {
+		case err == nil:
+			s.count.healed.Add(1)
+		case errors.Is(err, errSource):
+			if !s.eject(members[best], err) {
 				return err
 			}
-			continue
+			return s.equaliseFile(name) // what was acknowledged each of the others has
+		case !s.eject(n, err):
+			return err
 		}
-		s.count.healed.Add(1)
 	}
 	return nil
 }
