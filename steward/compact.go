@@ -35,6 +35,8 @@ type compact struct {
 	look  time.Time // not before
 	note  string    // what the last look found that stays so
 
+	measures int // partitions that the look under way may still measure
+
 	mu   sync.Mutex // guards work
 	work Work
 }
@@ -271,9 +273,10 @@ func (j *compact) retireIdle(ctx context.Context, now time.Time) (int, error) {
 	return n, err
 }
 
-// isShort reports whether shards of a partition are lost, damaged or away.
+// isShort reports whether shards of a partition are lost, damaged or away, or on
+// a disk that is to be drained.
 func (j *compact) isShort(row *metadata.Partition) bool {
-	return len(row.Missing(func(id metadata.DiskID) bool { return !j.store.Serves(id) })) > 0
+	return j.store.OnLeaving(row) || len(row.Missing(func(id metadata.DiskID) bool { return !j.store.Serves(id) })) > 0
 }
 
 // report begins a round of work, or ends it.
