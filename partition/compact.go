@@ -200,7 +200,8 @@ func (c *compaction) takeUp(ctx context.Context, stripe int64, refs []metadata.R
 	}
 	size := blobd.FrameSize(h.Height) * int64(int(h.Columns)+c.view.m)
 	needed := live * int64(c.view.k+c.view.m) / int64(c.view.k)
-	if live == 0 || !c.opts.All && size*100 <= needed*goodStripe {
+	good := size*100 <= needed*goodStripe || len(found) == 1 && live >= int64(c.batched) // as it would be again
+	if live == 0 || good && !c.opts.All {
 		c.out.Rest += size
 		return nil
 	}

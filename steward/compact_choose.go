@@ -18,6 +18,9 @@ const (
 	// compactMeasure is how long the measure of a partition holds of which
 	// nothing has changed.
 	compactMeasure = time.Hour
+	// compactMeasures is how many partitions one look measures anew: after a
+	// start there may be a hundred thousand. The others wait for the next look.
+	compactMeasures = 1024
 	// maxMinGain is how many bytes compaction of a partition must give back.
 	maxMinGain = 1 << 20
 )
@@ -39,6 +42,7 @@ func (j *compact) limits(ctx context.Context) limits {
 // those that repair cannot make whole.
 func (j *compact) choose(ctx context.Context, now time.Time) error {
 	limit := j.limits(ctx)
+	j.measures = compactMeasures
 	var found, short []compacting
 	var taken, needed int64
 	there := map[metadata.PartitionID]bool{}
@@ -152,12 +156,20 @@ func (j *compact) forget(there map[metadata.PartitionID]bool) {
 }
 
 // measure asks the disks for the space of a partition, where something has
-// changed since they were asked.
+// changed since they were asked. One that was not asked about yet counts as what
+// it needs.
 func (j *compact) measure(ctx context.Context, p *candidate, again bool) partition.Space { //nolint:revive // again is a fact about the caller
 	now := j.opts.Now()
 	m, ok := j.known[p.ID]
 	if !again && ok && m.live == p.live && m.epoch == p.Epoch && now.Sub(m.at) < compactMeasure {
 		return m.space
+	}
+	if j.measures--; !again && j.measures < 0 {
+		if ok {
+			return m.space
+		}
+		n := int(p.K + p.M)
+		return partition.Space{Allocated: p.live * int64(n) / int64(p.K), Shards: n}
 	}
 	m = measured{space: j.store.Space(ctx, &p.Partition), live: p.live, epoch: p.Epoch, at: now}
 	j.known[p.ID] = m

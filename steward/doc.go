@@ -5,7 +5,8 @@
 // that a row G names, intents ends writes that nobody finished, seal turns
 // full partitions into sealed ones, tokens forgets those of old requests, reclaim drops sealed partitions without
 // references and punches the dead stripes of the others, repair rebuilds shards that
-// were lost or damaged, scrub reads everything to find those. A [Job] does a bounded
+// were lost or damaged, scrub reads everything to find those, compact moves blobs
+// that take more space than they need. A [Job] does a bounded
 // piece of work in one Step and keeps nothing but a hint of where to go on: a
 // crash between any two transactions loses nothing and leaves nothing that a
 // later Step does not find.
@@ -57,6 +58,21 @@
 // than that of the row: what a later repair wrote in the same place stays. A repair
 // that cannot rebuild every referenced frame changes nothing while the old
 // shard may come back. Delays choose when to repair; they never decide.
+//
+// # Why compaction loses nothing
+//
+// A blob is read with its checksums from a sealed partition, whose bytes never change,
+// and written to an open one like any other. One transaction then changes the row that
+// names the extent. It reads that row serializably and requires the old extent; it
+// publishes like every write, so the new place cannot have been sealed without it;
+// it moves the reference and the live bytes. Whoever frees, copies or overwrites the
+// data reads or writes that same row, so of the two one comes first: after a
+// release the rows E are still there, and what was moved is freed where it is now; after
+// they were freed, the old extent is not found. What names an extent is either rows
+// E of the id, or the row of a version of the key in the stripe's directory,
+// and moves to rows E when it is swapped (docs/adr/0007). After an unknown outcome nothing is
+// applied again: the rows say what is so, and what they do not name is garbage by
+// state. A reader that finds the old place gone reads the rows E of the same id.
 //
 // Tokens of requests that left no other row are forgotten after minutes: each is
 // asked for once, by the request itself, right after its commit.
