@@ -253,6 +253,9 @@ func (h *history) heal() {
 		delete(h.away, i)
 	}
 	h.restart()
+	for _, p := range h.s.tracked() { // nobody looks for rot in what is written to
+		h.s.retire(p)
+	}
 	for round := 0; ; round++ {
 		again := false
 		h.now = h.now.Add(time.Hour)

@@ -17,7 +17,7 @@ import (
 
 const (
 	// inspectPage is how many rows one call holds against a disk, and
-	// inspectConcurrency how many shards it looks at at a time: there may be a
+	// inspectConcurrency how many shards at a time: there may be a
 	// hundred thousand, and repairs wait for the call.
 	inspectPage        = 256
 	inspectConcurrency = 8
@@ -203,11 +203,11 @@ func (s *Store) inspectShard(ctx context.Context, d *disk, row *metadata.Partiti
 	if ctx.Err() != nil {
 		return false, false, ctx.Err()
 	}
-	if err != nil && !ofTheFrame(err) {
-		return false, false, err
+	if lost = err != nil && ofTheFrame(err); lost {
+		return true, false, nil
 	}
 	if err != nil {
-		return true, false, nil
+		return false, false, err
 	}
 	if st.Sealed || slices.Contains(row.Damaged, uint8(shard)) {
 		return false, false, nil

@@ -238,30 +238,29 @@ func (s *Store) sealShards(ctx context.Context, row *metadata.Partition, disks [
 		if d == nil || slices.Contains(row.Lost, uint8(i)) {
 			continue
 		}
-		g.Go(func() error {
-			err := s.attend(d, func() error {
-				_, err := d.Seal(ctx, shardID(row.ID, i), blobd.Epoch(row.Epoch))
-				return err
-			})
-			if errors.Is(err, blobd.ErrStaleEpoch) {
-				return nil // repair has taken it further
-			}
-			if errors.Is(err, blobd.ErrShardNotFound) || errors.Is(err, blobd.ErrCorrupt) {
-				if noted, e := s.recordShort(ctx, row, uint8(i), true); e != nil || noted {
-					return e
-				}
-			}
-			if err != nil {
-				return fmt.Errorf("seal shard %d of %s on disk %s: %w", i, pid(row.ID), d.ID(), err)
-			}
-			return nil
-		})
+		g.Go(func() error { return s.sealShard(ctx, row, i, d) })
 	}
 	err := g.Wait()
 	if errors.Is(err, blobd.ErrShardNotFound) && s.isDropped(ctx, row.ID) {
 		return nil
 	}
 	return err
+}
+
+func (s *Store) sealShard(ctx context.Context, row *metadata.Partition, i int, d *disk) error {
+	err := s.attend(d, func() error {
+		_, err := d.Seal(ctx, shardID(row.ID, i), blobd.Epoch(row.Epoch))
+		return err
+	})
+	if err == nil || errors.Is(err, blobd.ErrStaleEpoch) {
+		return nil // repair has taken it further
+	}
+	if errors.Is(err, blobd.ErrShardNotFound) || errors.Is(err, blobd.ErrCorrupt) {
+		if noted, e := s.recordShort(ctx, row, uint8(i), true); e != nil || noted {
+			return e
+		}
+	}
+	return fmt.Errorf("seal shard %d of %s on disk %s: %w", i, pid(row.ID), d.ID(), err)
 }
 
 // isDropped reports whether a partition is known to be dropped.

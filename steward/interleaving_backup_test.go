@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/undercroft/undercroft/partition"
+	"github.com/undercroft/undercroft/steward"
 )
 
 // restore puts the metadata back that were saved.
@@ -25,6 +26,23 @@ func (e *env) restore(backup string) {
 		e.must(e.FS.RemoveAll(e.FS.PathJoin(dir, "metadata-sums")))
 	}
 	e.must(e.FS.Rename(backup, e.FS.PathJoin(first, "metadata")))
+}
+
+// uncompacted runs all jobs but the one that moves objects: what it has moved since, the saved
+// metadata look for in vain.
+func (e *env) uncompacted() steward.Counters {
+	e.t.Helper()
+	for again := true; again; {
+		again = false
+		for _, job := range e.Steward.Jobs() {
+			for more := job.Name() != "compact"; more; {
+				p, err := job.Step(e.t.Context())
+				e.must(err)
+				more, again = p.More, again || p.Done > 0
+			}
+		}
+	}
+	return e.Steward.Counters()
 }
 
 // wantSaved reads what the saved metadata name: what has not changed since must be
@@ -51,7 +69,7 @@ func TestInterleaving18MetadataFromABackup(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e := newEnv(t, scheme(7, partition.Scheme{K: 2, M: 1}))
 			saved := e.fillShelf(6)
-			e.RunSteward()
+			e.uncompacted()
 			e.must(e.BackupMetadata(t.Context(), "/backup"))
 
 			changed := func(key string) bool { return strings.HasPrefix(key, "1-") || strings.HasPrefix(key, "2-") }
@@ -67,15 +85,15 @@ func TestInterleaving18MetadataFromABackup(t *testing.T) {
 				}
 			}
 			for range lose {
-				e.RunSteward()
+				e.uncompacted()
 				dir := e.busiest()
 				e.Stop()
 				e.must(e.FS.RemoveAll(dir))
 				e.SetDirs(without(e.Dirs(), dir)...)
 				e.Start()
-				e.RunSteward()
+				e.uncompacted()
 				e.Advance(time.Hour)
-				if c := e.RunSteward(); c.Repaired == 0 {
+				if c := e.uncompacted(); c.Repaired == 0 {
 					t.Fatalf("nothing was rebuilt: %+v", c)
 				}
 				e.holdsShelf(now)
@@ -84,7 +102,7 @@ func TestInterleaving18MetadataFromABackup(t *testing.T) {
 			e.put("later", later)
 			e.Restart()
 			e.put("latest", later)
-			e.RunSteward()
+			e.uncompacted()
 			e.Stop()
 
 			e.restore("/backup")

@@ -2,6 +2,8 @@ package steward_test
 
 import (
 	"fmt"
+	"io"
+	"math/rand/v2"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -163,4 +165,23 @@ func TestRepairOnRealDirectories(t *testing.T) {
 	}
 	e.Start()
 	e.holdsShelf(s)
+}
+
+// rot flips bits of what is written in a sealed shard's file, behind the superblocks.
+func (e *env) rot(name string, rng *rand.Rand) {
+	e.t.Helper()
+	f, err := e.FS.OpenReadWrite(name, vfs.Unspecified)
+	e.must(err)
+	info, err := f.Stat()
+	e.must(err)
+	data := make([]byte, info.Size())
+	if _, err := f.ReadAt(data, 0); err != nil && err != io.EOF { //nolint:errorlint // of the file system in memory
+		e.t.Fatal(err)
+	}
+	for at := 8192 + rng.IntN(500); at < len(data); at += 1 + rng.IntN(20_000) {
+		data[at] ^= 1 << rng.IntN(8)
+	}
+	_, err = f.WriteAt(data, 0)
+	e.must(err)
+	e.must(f.Close())
 }

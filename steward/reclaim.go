@@ -18,6 +18,15 @@ const (
 	// sweepDivisor: dead bytes of this fraction of a partition are worth a
 	// sweep of their own.
 	sweepDivisor = 32
+	// A partition that this process has not swept costs a read for each of its stripes.
+	// After a start there may be a hundred thousand: firstSweeps of them are swept in
+	// Options.SweepAfter, firstBurst at once.
+	firstSweeps = 3600
+	firstBurst  = 16
+	// A walk over more than walkFree partitions is not begun again before
+	// walkRest has passed for each.
+	walkFree = 4096
+	walkRest = time.Millisecond
 )
 
 // reclaim gives the space of sealed partitions back: of whole ones, and of
@@ -29,6 +38,11 @@ type reclaim struct {
 	// it is swept once, for what an earlier process left.
 	swept map[metadata.PartitionID]swept
 	open  *sweeping
+
+	first  time.Time // when the next partition is swept that was not before
+	walked int       // partitions of the walk under way
+	idle   bool      // nothing was found in it
+	rest   time.Time // no walk begins before
 }
 
 // swept is the state of a partition at its last sweep.
@@ -60,20 +74,35 @@ func (j *reclaim) Step(ctx context.Context) (Progress, error) {
 	if j.open != nil {
 		return j.sweep(ctx)
 	}
+	now, short := j.opts.Now(), j.store.Short(ctx)
+	if j.after == 0 {
+		if now.Before(j.rest) && !short {
+			return Progress{}, nil
+		}
+		j.walked, j.idle = 0, true
+	}
 	rows, more, err := j.scan(ctx)
 	if err != nil {
 		return Progress{}, err
 	}
+	if short {
+		j.first = time.Time{}
+	}
 	for i := range rows {
 		j.after = rows[i].ID
+		j.walked++
 		p, err := j.visit(ctx, &rows[i])
 		if err != nil || p.More || p.Done > 0 {
+			j.idle = false
 			p.More = err == nil // there is the rest of the walk, at least
 			return p, err
 		}
 	}
 	if !more {
 		j.after = 0
+		if j.idle && j.walked > walkFree {
+			j.rest = now.Add(time.Duration(j.walked) * walkRest)
+		}
 	}
 	return Progress{More: more}, nil
 }
@@ -117,13 +146,32 @@ func (j *reclaim) drop(ctx context.Context, c *candidate) (Progress, error) {
 // sweep. It decides when to look, nothing else.
 func (j *reclaim) worthSweeping(c *candidate) bool {
 	last, ok := j.swept[c.ID]
-	if !ok || last.epoch != c.Epoch {
+	if !ok {
+		return j.isFirstDue()
+	}
+	if last.epoch != c.Epoch {
 		return true
 	}
 	if c.live >= last.live {
 		return false
 	}
 	return last.live-c.live >= c.Capacity*int64(c.K)/sweepDivisor || j.opts.Now().Sub(last.at) >= j.opts.SweepAfter
+}
+
+// isFirstDue spreads the sweeps of partitions that this process has not swept.
+func (j *reclaim) isFirstDue() bool {
+	now, gap := j.opts.Now(), j.opts.SweepAfter/firstSweeps
+	if j.first.IsZero() {
+		j.first = now.Add(-firstBurst * gap)
+	}
+	if now.Before(j.first) {
+		return false
+	}
+	if earliest := now.Add(-firstBurst * gap); j.first.Before(earliest) {
+		j.first = earliest
+	}
+	j.first = j.first.Add(gap)
+	return true
 }
 
 // sweep punches a piece of the partition under way. One that cannot be swept

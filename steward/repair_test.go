@@ -3,7 +3,6 @@ package steward_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -272,25 +271,6 @@ func TestDamageFoundByReadsIsRepaired(t *testing.T) {
 		t.Errorf("%d corrupt frames were met after the repair", n-corrupt)
 	}
 	e.MustCheck()
-}
-
-// rot flips bits of what is written in a sealed shard's file, behind the superblocks.
-func (e *env) rot(name string, rng *rand.Rand) {
-	e.t.Helper()
-	f, err := e.FS.OpenReadWrite(name, vfs.Unspecified)
-	e.must(err)
-	info, err := f.Stat()
-	e.must(err)
-	data := make([]byte, info.Size())
-	if _, err := f.ReadAt(data, 0); err != nil && err != io.EOF { //nolint:errorlint // of the file system in memory
-		e.t.Fatal(err)
-	}
-	for at := 8192 + rng.IntN(500); at < len(data); at += 1 + rng.IntN(20_000) {
-		data[at] ^= 1 << rng.IntN(8)
-	}
-	_, err = f.WriteAt(data, 0)
-	e.must(err)
-	e.must(f.Close())
 }
 
 // TestEmptiedDiskIsRepairedAtOnce removes the files of a disk, and
