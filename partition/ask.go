@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/undercroft/undercroft/blobd"
+	"github.com/undercroft/undercroft/internal/awake"
 )
 
 // asking is a read of a shard that waits for its device, on a goroutine of its
@@ -133,7 +134,7 @@ func (a *asking) giveUp() error {
 
 // wait waits for the read. After an error the memory is not the caller's.
 func (a *asking) wait(ctx context.Context, done <-chan *asking) error {
-	timer := time.NewTimer(readPatience)
+	timer := awake.NewTimer(readPatience)
 	defer timer.Stop()
 	for late := false; ; late = true {
 		select {

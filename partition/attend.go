@@ -3,6 +3,8 @@ package partition
 import (
 	"errors"
 	"time"
+
+	"github.com/undercroft/undercroft/internal/awake"
 )
 
 // patience is how many append timeouts a call that changes a shard may take
@@ -20,7 +22,7 @@ func (s *Store) attend(d *disk, call func() error) error {
 	}
 	done := make(chan error, 1)
 	s.spawn(func() { done <- call() })
-	timer := time.NewTimer(patience * s.opts.AppendTimeout)
+	timer := awake.NewTimer(patience * s.opts.AppendTimeout)
 	defer timer.Stop()
 	select {
 	case err := <-done:

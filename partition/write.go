@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"github.com/undercroft/undercroft/blobd"
+	"github.com/undercroft/undercroft/internal/awake"
 	"github.com/undercroft/undercroft/metadata"
 )
 
@@ -181,7 +181,7 @@ func (s *Store) collect(p *openPartition, frames []blobd.Append, results <-chan 
 	for _, f := range frames {
 		missing[int(f.Shard.Index)] = struct{}{}
 	}
-	timer := time.NewTimer(s.opts.AppendTimeout)
+	timer := awake.NewTimer(s.opts.AppendTimeout)
 	defer timer.Stop()
 	var failed error
 	for patience := hopeless; len(missing) > 0; {
