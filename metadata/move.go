@@ -200,7 +200,7 @@ func (r *Reader) FindExtents(id DataID, p PartitionID, stripe, fromOffset int64,
 			}
 			at += int64(row[i].Length)
 		}
-		if seen++; seen == rows {
+		if seen++; seen == rows || len(found) > 0 {
 			next = at
 		}
 		return len(found) == 0, nil

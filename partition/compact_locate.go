@@ -1,8 +1,10 @@
 package partition
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 
@@ -42,7 +44,7 @@ func (c *compaction) extents(ctx context.Context, stripe int64, id metadata.Data
 	if !ok {
 		return nil, nil
 	}
-	found, err := c.inRows(ctx, stripe, id, entries[0].Piece)
+	found, err := c.inRows(ctx, stripe, id, entries)
 	if err != nil {
 		return nil, err
 	}
@@ -74,40 +76,48 @@ func homeOf(key string) (metadata.Home, bool) {
 }
 
 // inRows looks for extents in rows E: first where pieces of the usual sizes
-// would be, then everywhere. It finds none of an id that nothing owns any more.
-func (c *compaction) inRows(ctx context.Context, stripe int64, id metadata.DataID, piece uint32) (found []metadata.Located, err error) {
+// would be, then everywhere. It goes on until it has as many as the directory lists,
+// or has seen all rows: pieces that were moved together may be in different ones, and the stripe
+// has one reference for all. It finds none of an id that nothing owns any more.
+func (c *compaction) inRows(ctx context.Context, stripe int64, id metadata.DataID, entries []Entry) (found []metadata.Located, err error) {
 	released := false
 	look := func(from int64, rows int) (next int64, err error) {
-		err = c.store.db.View(ctx, class, func(r *metadata.Reader) (err error) {
-			if found, next, err = r.FindExtents(id, c.view.id, stripe, from, rows); err != nil {
+		err = c.store.db.View(ctx, class, func(r *metadata.Reader) error {
+			page, n, err := r.FindExtents(id, c.view.id, stripe, from, rows)
+			if err != nil {
 				return err
 			}
 			owners, gone, err := r.Owners(id, 1)
-			released = gone && len(owners) == 0
+			if err == nil {
+				found, next, released = append(found, page...), n, gone && len(owners) == 0
+			}
 			return err
 		})
 		return next, err
 	}
-	for _, size := range []int64{largeBuffer, mediumBuffer} {
-		if piece == 0 {
-			break
+	walk := func(from int64, rows, pages int) error {
+		found = nil
+		for ; from >= 0 && pages > 0 && len(found) < len(entries) && !released && err == nil; pages-- {
+			from, err = look(from, rows)
 		}
-		if _, err := look(int64(piece)*size, locateNear); err != nil {
-			return nil, err
-		}
-		if len(found) > 0 {
-			break
+		return err
+	}
+	if first := firstPiece(entries); first > 0 {
+		for _, size := range []int64{largeBuffer, mediumBuffer} {
+			if err := walk(first*size, locateNear, len(entries)); err != nil || len(found) == len(entries) && !released {
+				return found, err
+			}
 		}
 	}
-	for next := int64(0); next >= 0 && len(found) == 0 && !released; {
-		if next, err = look(next, locatePage); err != nil {
-			return nil, err
-		}
-	}
-	if released {
-		return nil, nil
+	if err := walk(0, locatePage, math.MaxInt); err != nil || released {
+		return nil, err
 	}
 	return found, nil
+}
+
+// firstPiece is the lowest number of the pieces.
+func firstPiece(entries []Entry) int64 {
+	return int64(slices.MinFunc(entries, func(a, b Entry) int { return cmp.Compare(a.Piece, b.Piece) }).Piece)
 }
 
 // carried looks for extents in the row of a version.
