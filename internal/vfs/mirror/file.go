@@ -164,9 +164,12 @@ func nodesOf(handles []*handle) []*node {
 
 // live drops the handles of nodes that are outside by now, or were.
 func (f *file) live() []*handle {
+	if !slices.ContainsFunc(f.handles, (*handle).stale) {
+		return f.handles
+	}
 	keep := f.handles[:0:0]
 	for _, h := range f.handles {
-		if h.n.role.Load() == outside || h.n.life.Load() != h.life {
+		if h.stale() {
 			go func() { _ = h.close() }() // it may stall; nothing relies on it
 			continue
 		}
@@ -176,46 +179,43 @@ func (f *file) live() []*handle {
 	return keep
 }
 
+func (f *file) isClosed() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.closed
+}
+
+// stale: its node is outside, or was.
+func (h *handle) stale() bool { return h.n.role.Load() == outside || h.n.life.Load() != h.life }
+
 // Write implements [vfs.File].
 func (f *file) Write(p []byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	handles := f.live()
 	nodes, wrote := nodesOf(handles), make([]int, len(handles))
-	data := copies(p, len(handles), f.sums == nil)
-	errs := f.s.fanOut(nodes, func(i int) error {
+	data := p
+	if len(handles) > 1 {
+		data = slices.Clone(p) // one that stalls keeps it
+	}
+	errs := f.s.chain(len(nodes), busily(nodes, func(i int) error {
 		h := handles[i]
 		h.turn.Lock()
 		defer h.turn.Unlock()
-		skip := min(h.ahead, len(data[i]))
-		n, err := h.f.Write(data[i][skip:])
+		skip := min(h.ahead, len(data))
+		n, err := h.f.Write(data[skip:])
 		if err == nil {
 			h.ahead -= skip
 			return nil
 		}
 		wrote[i] = skip + n
 		return err
-	})
+	}))
 	if err := f.s.settle(nodes, errs); err != nil {
 		return f.partly(handles, errs, wrote, p), err
 	}
 	f.took(p)
 	return len(p), nil
-}
-
-// copies makes a copy of p for each of n writers: one that stalls keeps it, and
-// a write may change it. One alone may have p itself if nobody needs it after.
-func copies(p []byte, n int, last bool) [][]byte { //nolint:revive // says what the caller does with p
-	if n == 1 && last {
-		return [][]byte{p}
-	}
-	all := make([]byte, 0, n*len(p))
-	out := make([][]byte, n)
-	for i := range out {
-		all = append(all, p...)
-		out[i] = all[i*len(p) : (i+1)*len(p) : (i+1)*len(p)]
-	}
-	return out
 }
 
 // partly ends a write that failed on all: what all have is written.

@@ -120,12 +120,17 @@ func (s *Set) rested() (out []*node) {
 // fill takes directories in until there are enough members, or none is left to
 // try.
 func (s *Set) fill() {
-	for s.Err() == nil && !s.closing.Load() {
+	for tries := 0; s.Err() == nil && !s.closing.Load(); {
 		n := s.candidate()
 		if n == nil {
 			return
 		}
 		if err := s.join(n); err != nil {
+			if n.role.Load() == joining && errors.Is(err, fs.ErrNotExist) && tries < 3 {
+				tries++ // a file went meanwhile: that is not its fault
+				s.leave(n)
+				continue
+			}
 			s.opts.Logger.Error("directory cannot become a metadata mirror", slog.String("directory", n.Path), slog.Any("error", err))
 			n.problem.CompareAndSwap(nil, &err)
 			s.leave(n)
@@ -343,14 +348,18 @@ func (s *Set) attach(n *node, f *file) error {
 		return err
 	}
 	slow := s.at(n).wrap(h.f)
-	size, err := s.approach(f, slow, src)
+	size, err := s.approach(n, f, slow, src)
 	if err != nil {
-		return errors.Join(err, slow.Close())
+		err = errors.Join(err, slow.Close())
+		if f.isClosed() && errors.Is(err, fs.ErrNotExist) {
+			return nil // removed since
+		}
+		return err
 	}
 	closed, err := s.arrive(f, h, src, size)
 	switch {
 	case closed && errors.Is(err, fs.ErrNotExist):
-		return nil // removed since
+		return nil // likewise
 	case err != nil:
 		return err
 	case closed:
@@ -360,19 +369,21 @@ func (s *Set) attach(n *node, f *file) error {
 }
 
 // approach copies what there is until little is left, durably.
-func (s *Set) approach(f *file, dst vfs.File, src *reader) (size int64, err error) {
+func (s *Set) approach(n *node, f *file, dst vfs.File, src *reader) (size int64, err error) {
+	pace := func(bytes int64) error { return s.paced(n, bytes) } // once: then the writes are to be caught up with
 	for range approaches {
 		from := size
 		f.mu.Lock()
 		size = f.size
 		f.mu.Unlock()
-		err := transfer(dst, src, from, size)
+		err := transferAt(pace, dst, src, [2]int64{from, size})
 		if err == nil {
 			err = dst.Sync()
 		}
 		if err != nil {
 			return 0, err
 		}
+		pace = s.counted
 		if size-from < copyBuffer {
 			break
 		}
@@ -402,7 +413,7 @@ func (s *Set) arrive(f *file, h *handle, src *reader, from int64) (closed bool, 
 		f.handles = append(f.handles, h)
 	}
 	if err == nil {
-		s.progress(size)
+		s.progress(size - from)
 	}
 	return closed, err
 }
@@ -471,7 +482,7 @@ func (s *Set) sameNames(n *node, base vfs.FS) error {
 	}
 	for _, name := range want {
 		if !slices.Contains(got, name) && !strings.HasSuffix(name, copySuffix) {
-			return fmt.Errorf("%w: %s is not there", errAborted, name)
+			return fmt.Errorf("%w: %s: %w", errAborted, name, fs.ErrNotExist)
 		}
 	}
 	return nil

@@ -94,3 +94,32 @@ func TestThrottledResync(t *testing.T) {
 		mustClose(t, s)
 	})
 }
+
+// TestOpenFileVanishesWhileItIsCopied: a file that was being written when a
+// directory began to join is closed and removed before it is copied.
+func TestOpenFileVanishesWhileItIsCopied(t *testing.T) {
+	fs, _ := newFaults(t)
+	u := setup{dirs: 2, members: 1}
+	for _, d := range []string{"/d1", "/d2"} {
+		must(t, vfs.MkdirAll(fs, d, 0o750))
+	}
+	must(t, mirror.Create(u.all(fs), 1))
+	set, err := mirror.Open(u.all(fs))
+	must(t, err)
+	f, err := set.Create(mirror.Virtual+"/000002.sst", vfs.Unspecified)
+	must(t, err)
+	_, err = f.Write([]byte("table"))
+	must(t, err)
+	release, stalled := make(chan struct{}), make(chan struct{}, 1)
+	fs.Add(faultfs.Rule{Kinds: faultfs.Create, Path: "/d2/metadata/000002.sst", Times: 1, Stall: release, Stalled: stalled})
+	set.Maintain(2)
+	<-stalled
+	must(t, f.Close())
+	must(t, set.Remove(mirror.Virtual+"/000002.sst"))
+	close(release)
+	must(t, set.Quiet(t.Context()))
+	if st := set.Status(); len(st.Members) != 2 {
+		t.Errorf("status %+v", st)
+	}
+	must(t, set.Close())
+}

@@ -199,52 +199,6 @@ func (s *Set) fail(err error) error {
 	return s.Err()
 }
 
-// fan runs op for 0 to n-1 at once and returns their errors. It waits for each
-// only until Stall after one succeeded: op must not touch what the caller
-// reuses.
-func (s *Set) fan(n int, op func(i int) error) []error {
-	errs := make([]error, n)
-	if n == 1 {
-		errs[0] = op(0)
-		return errs
-	}
-	type result struct {
-		i   int
-		err error
-	}
-	results := make(chan result, n)
-	for i := range n {
-		errs[i] = ErrStalled
-		go func() { results <- result{i, op(i)} }()
-	}
-	var late <-chan time.Time
-	for range n {
-		select {
-		case r := <-results:
-			errs[r.i] = r.err
-			if r.err == nil && late == nil {
-				timer := time.NewTimer(s.opts.Stall)
-				defer timer.Stop()
-				late = timer.C
-			}
-		case <-late:
-			return errs
-		}
-	}
-	return errs
-}
-
-// fanOut runs a change on nodes. One that was given up is still under way.
-func (s *Set) fanOut(nodes []*node, op func(i int) error) []error {
-	for _, n := range nodes {
-		n.busy.Add(1)
-	}
-	return s.fan(len(nodes), func(i int) error {
-		defer nodes[i].busy.Add(-1)
-		return op(i)
-	})
-}
-
 // settle decides what a change that ended with these errors on these nodes
 // comes to. Where some succeeded the others are ejected, durably, before it
 // returns nil; where none did the first error is the answer.

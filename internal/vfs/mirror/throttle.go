@@ -7,14 +7,20 @@ import "time"
 // written are copied at once.
 func (s *Set) Throttle(bytesPerSecond int64) { s.rate.Store(bytesPerSecond) }
 
+// counted counts what is copied.
+func (s *Set) counted(bytes int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.resync.Bytes += bytes
+	return nil
+}
+
 // paced waits until so many bytes may be copied to a node, and counts them.
 func (s *Set) paced(n *node, bytes int64) error {
 	if err := s.alive(n); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	s.resync.Bytes += bytes
-	s.mu.Unlock()
+	_ = s.counted(bytes)
 	rate := s.rate.Load()
 	if rate <= 0 {
 		return nil
