@@ -86,6 +86,7 @@ func newCompact(b base) *compact {
 		base: b, pace: &pace{perSecond: b.opts.CompactBandwidth},
 		known: map[metadata.PartitionID]measured{}, rests: map[metadata.PartitionID]resting{},
 		whole: map[metadata.PartitionID]bool{}, used: map[metadata.PartitionID]filled{},
+		look: b.opts.Now().Add(b.opts.CompactEvery), // not in the rush of a start
 	}
 }
 
