@@ -5,6 +5,9 @@ GO      ?= go
 DATA    ?= ./data
 ARGS    ?=
 FUZZTIME ?= 3s
+SEEDS   ?= 100
+SEED    ?= 1000
+STEPS   ?= 60
 
 # The version is what git says, or what a tarball's builder passes in.
 VERSION ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),dev)
@@ -16,7 +19,7 @@ GOFUMPT := $(TOOLS)/gofumpt
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-quick fuzz lint fmt fmt-check vet check compat s3-tests bench docs deadcode tools clean
+.PHONY: help run build test test-quick fuzz sim lint fmt fmt-check vet check compat s3-tests bench docs deadcode tools clean
 
 help: ## List the targets
 	@echo "Targets:"
@@ -36,6 +39,9 @@ test-quick: ## The tests that -short leaves, without the race detector
 
 fuzz: ## Fuzz every target for a minute each (FUZZTIME=1m)
 	FUZZTIME=$(if $(filter-out 3s,$(FUZZTIME)),$(FUZZTIME),1m) GO='$(GO)' tools/fuzz.sh
+
+sim: ## Simulate the whole store on failing disks: SEEDS=100 of them from SEED=1000 on, STEPS=60 each
+	$(GO) test ./internal/sim -run '^TestSimulation$$' -v -timeout 0 -args -seeds $(SEEDS) -seed $(SEED) -steps $(STEPS)
 
 check: fmt-check vet lint test-quick ## What to run before a commit: format, vet, lint, quick tests
 

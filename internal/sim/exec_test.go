@@ -77,7 +77,7 @@ func (m *machine) exec(p *process, c *call, troubled bool) *reply { //nolint:rev
 func isAnswer(code s3.Code) bool {
 	switch code {
 	case s3.NoSuchKey, s3.NoSuchVersion, s3.MethodNotAllowed, s3.PreconditionFailed, s3.NoSuchUpload, s3.InvalidPart,
-		s3.IncompleteBody, s3.BadDigest:
+		s3.IncompleteBody, s3.BadDigest, s3.InvalidRequest:
 		return true
 	}
 	return false
@@ -262,7 +262,7 @@ func (m *machine) read(p *process, c *call, r *reply) error {
 	err = errors.Join(err, out.Body.Close())
 	want = want[out.Offset : out.Offset+out.Length]
 	if !bytes.HasPrefix(want, got.Bytes()) {
-		m.t.Errorf("%v: wrong bytes", c)
+		m.t.Errorf("%v: wrong bytes: %s", c, differ(want, got.Bytes()))
 	}
 	if err != nil {
 		return fmt.Errorf("cut after %d of %d bytes: %w", got.Len(), len(want), err)
@@ -271,6 +271,28 @@ func (m *machine) read(p *process, c *call, r *reply) error {
 		return fmt.Errorf("%d of %d bytes and no error", got.Len(), len(want))
 	}
 	return nil
+}
+
+// differ says how two contents differ.
+func differ(want, got []byte) string {
+	var ranges []string
+	for i := 0; i < len(got); i++ {
+		if i < len(want) && got[i] == want[i] {
+			continue
+		}
+		from, zeros := i, true
+		for same := 0; i < len(got) && same < 16; i++ {
+			zeros = zeros && got[i] == 0
+			if same++; i >= len(want) || got[i] != want[i] {
+				same = 0
+			}
+		}
+		ranges = append(ranges, fmt.Sprintf("%d..%d (zeros: %t)", from, i, zeros))
+	}
+	if len(ranges) > 8 {
+		ranges = append(ranges[:8], fmt.Sprintf("and %d more", len(ranges)-8))
+	}
+	return fmt.Sprintf("%d bytes of %d, other at %s", len(got), len(want), strings.Join(ranges, ", "))
 }
 
 func (m *machine) list(ctx context.Context, svc *objects.Service, c *call, r *reply) error {

@@ -192,6 +192,15 @@ func look(w *world, key, id string) (*version, s3.Code) {
 	return v, ""
 }
 
+// lookToCopy is look for the source of a copy.
+func lookToCopy(w *world, c *call) (*version, s3.Code) {
+	v, code := look(w, c.from, c.version)
+	if code == s3.MethodNotAllowed {
+		code = s3.InvalidRequest
+	}
+	return v, code
+}
+
 func (c condition) holds(current *version) bool {
 	switch c.kind {
 	case "absent":
@@ -205,7 +214,7 @@ func (c condition) holds(current *version) bool {
 func expectWrite(w *world, c *call, r *reply) ([]*world, s3.Code) {
 	v := version{tag: c.tag, n: c.n}
 	if c.action == aCopy {
-		from, code := look(w, c.from, c.version)
+		from, code := lookToCopy(w, c)
 		if code != "" {
 			return nil, code
 		}
@@ -243,7 +252,7 @@ func expectUpload(w *world, c *call, r *reply) ([]*world, s3.Code) {
 	case aPart:
 		return []*world{w.withUpload(c.id, u.with(c.number, c.tag))}, ""
 	case aPartCopy:
-		if _, code := look(w, c.from, c.version); code != "" {
+		if _, code := lookToCopy(w, c); code != "" {
 			return nil, code
 		}
 		if r.tag != "" {

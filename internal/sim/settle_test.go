@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/anishathalye/porcupine"
 
+	"github.com/undercroft/undercroft/metadata"
+	"github.com/undercroft/undercroft/metadata/kv"
 	"github.com/undercroft/undercroft/objects"
 	"github.com/undercroft/undercroft/s3"
 )
@@ -19,6 +22,9 @@ import (
 // once does not go away by itself.
 func (m *machine) settle(h history) {
 	m.t.Helper()
+	if slices.ContainsFunc(h, func(op porcupine.Operation) bool { r, ok := op.Output.(*reply); return ok && r.unknown }) {
+		m.decide()
+	}
 	found, err := m.look()
 	if err != nil {
 		m.t.Fatalf("look at what is there: %v", err)
@@ -35,6 +41,24 @@ func (m *machine) settle(h history) {
 		for _, v := range versions {
 			m.mustRead(key, v)
 		}
+	}
+}
+
+// decide ends the uncertainty of commits that took too long: one that is
+// acknowledged later comes after all of them.
+func (m *machine) decide() {
+	m.t.Helper()
+	err := m.again("a later commit", func() error {
+		return m.proc.DB.Update(m.proc.ctx, "sim", func(tx *metadata.Tx) error {
+			rows, err := tx.Disks()
+			if err == nil && len(rows) > 0 {
+				err = tx.PutDisk(&rows[0])
+			}
+			return err
+		})
+	})
+	if err != nil {
+		m.t.Fatal(err)
 	}
 }
 
@@ -58,7 +82,8 @@ func (m *machine) again(what string, fn func() error) error {
 	for range 5 {
 		err = fn()
 		code := s3.CodeOf(err)
-		if err == nil || code != s3.SlowDown && code != s3.ServiceUnavailable || !m.troubled() {
+		passes := code == s3.SlowDown || code == s3.ServiceUnavailable || errors.Is(err, kv.ErrUnknownCommit) || errors.Is(err, kv.ErrTimeout)
+		if err == nil || !passes || !m.troubled() {
 			break
 		}
 		m.note("%s: %v", what, err)
