@@ -194,16 +194,13 @@ func (f *file) Write(p []byte) (int, error) {
 	defer f.mu.Unlock()
 	handles := f.live()
 	nodes, wrote := nodesOf(handles), make([]int, len(handles))
-	data := p
-	if len(handles) > 1 {
-		data = slices.Clone(p) // one that stalls keeps it
-	}
+	data := copies(p, len(handles), f.sums == nil)
 	errs := f.s.chain(len(nodes), busily(nodes, func(i int) error {
 		h := handles[i]
 		h.turn.Lock()
 		defer h.turn.Unlock()
-		skip := min(h.ahead, len(data))
-		n, err := h.f.Write(data[skip:])
+		skip := min(h.ahead, len(data[i]))
+		n, err := h.f.Write(data[i][skip:])
 		if err == nil {
 			h.ahead -= skip
 			return nil
@@ -216,6 +213,21 @@ func (f *file) Write(p []byte) (int, error) {
 	}
 	f.took(p)
 	return len(p), nil
+}
+
+// copies makes a copy of p for each of n writers: one that stalls keeps it, and
+// a write may change it. One alone may have p itself if nobody needs it after.
+func copies(p []byte, n int, last bool) [][]byte { //nolint:revive // says what the caller does with p
+	if n == 1 && last {
+		return [][]byte{p}
+	}
+	all := make([]byte, 0, n*len(p))
+	out := make([][]byte, n)
+	for i := range out {
+		all = append(all, p...)
+		out[i] = all[i*len(p) : (i+1)*len(p) : (i+1)*len(p)]
+	}
+	return out
 }
 
 // partly ends a write that failed on all: what all have is written.
