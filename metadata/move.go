@@ -209,12 +209,18 @@ func (r *Reader) FindExtents(id DataID, p PartitionID, stripe, fromOffset int64,
 }
 
 // Carried lists the noncurrent versions of a key whose rows carry their extents
-// themselves, by data id. Rows written by Demote do not: only those of earlier
-// programs, so that a data id that is not among them never will be.
-func (r *Reader) Carried(id BucketID, key string) (map[DataID]Ord, error) {
-	out := map[DataID]Ord{}
+// themselves, by data id, among at most limit (0: all) of those older than below (0:
+// from the newest on). It returns where the next call goes on, 0 at the end. Rows written by
+// Demote do not: only those of earlier programs, so that a data id that is not among them
+// never will be.
+func (r *Reader) Carried(id BucketID, key string, below Ord, limit int) (out map[DataID]Ord, next Ord, err error) {
+	out = map[DataID]Ord{}
 	rng := kv.PrefixRange(r.keys.versions(tagVersion, id, key))
-	err := r.each(rng, 0, func(p kv.Pair) (bool, error) {
+	if below != 0 {
+		rng.Begin = r.keys.version(id, key, below-1)
+	}
+	seen := 0
+	err = r.each(rng, limit, func(p kv.Pair) (bool, error) {
 		o, err := decodeObject(p.Value)
 		if err != nil {
 			return false, fmt.Errorf("key %q: %w", p.Key, err)
@@ -222,9 +228,12 @@ func (r *Reader) Carried(id BucketID, key string) (map[DataID]Ord, error) {
 		if o.Data.Kind == DataExtents {
 			out[o.Data.ID] = o.Ord
 		}
+		if seen++; seen == limit && o.Ord > 1 {
+			next = o.Ord
+		}
 		return true, nil
 	})
-	return out, err
+	return out, next, err
 }
 
 // asNoncurrent is a version as a row V keeps it: its extents are in rows E,

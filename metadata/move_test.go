@@ -2,6 +2,7 @@ package metadata
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"testing"
 )
@@ -50,6 +51,24 @@ func (f *moveFixture) moves(i, j int) (out []Move) {
 }
 
 func (f *moveFixture) home(key string) Home { return Home{Bucket: f.b.ID, Key: key} }
+
+// carried is all of Reader.Carried, a version at a time.
+func (f *moveFixture) carried(key string) map[DataID]Ord {
+	f.t.Helper()
+	out := map[DataID]Ord{}
+	for below, more := Ord(0), true; more; more = below != 0 {
+		view(f.t, f.db, func(r *Reader) error {
+			page, next, err := r.Carried(f.b.ID, key, below, 1)
+			maps.Copy(out, page)
+			if next != 0 && below != 0 && next >= below {
+				f.t.Fatalf("%d comes after %d", next, below)
+			}
+			below = next
+			return err
+		})
+	}
+	return out
+}
 
 // extents are those that rows E name.
 func (f *moveFixture) extents(id DataID) []Extent {
@@ -135,7 +154,7 @@ func TestMoveExtentsOfANoncurrentRow(t *testing.T) {
 				return tx.PutVersion(f.b.ID, &Object{Key: "key", Ord: 2, DeleteMarker: true})
 			})
 			home := f.home("key")
-			carried := found(t, f.db, func(r *Reader) (map[DataID]Ord, error) { return r.Carried(f.b.ID, "key") })
+			carried := f.carried("key")
 			if home.Ord = carried[o.Data.ID]; home.Ord != o.Ord || len(carried) != 1 {
 				t.Fatalf("carried: %v", carried)
 			}
@@ -166,7 +185,7 @@ func TestDemoteMovesExtentsToRows(t *testing.T) {
 	if old.Data.Kind != DataRows || !slices.Equal(f.extents(o.Data.ID), o.Data.Extents) || o.Data.Kind != DataExtents {
 		t.Errorf("the noncurrent version has %+v, rows %+v; the caller's %+v", old.Data, f.extents(o.Data.ID), o.Data)
 	}
-	if carried := found(t, f.db, func(r *Reader) (map[DataID]Ord, error) { return r.Carried(f.b.ID, "key") }); len(carried) != 0 {
+	if carried := f.carried("key"); len(carried) != 0 {
 		t.Errorf("carried: %v", carried)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -19,6 +20,9 @@ const (
 	// maxCarriers bounds the keys of which it is known which noncurrent versions
 	// carry their extents themselves.
 	maxCarriers = 256
+	// carriedPage is how many versions one transaction looks through: a key may have
+	// any number of them.
+	carriedPage = 4096
 )
 
 // locate finds out which row names each blob of a stripe that refs name, and
@@ -158,12 +162,17 @@ func (c *carriers) ord(ctx context.Context, db *metadata.DB, home metadata.Home,
 	if ok {
 		return known[id], nil
 	}
-	err := db.View(ctx, class, func(r *metadata.Reader) (err error) {
-		known, err = r.Carried(home.Bucket, home.Key)
-		return err
-	})
-	if err != nil {
-		return 0, err
+	known = map[metadata.DataID]metadata.Ord{}
+	for below, more := metadata.Ord(0), true; more; more = below != 0 {
+		err := db.View(ctx, class, func(r *metadata.Reader) error {
+			page, next, err := r.Carried(home.Bucket, home.Key, below, carriedPage)
+			maps.Copy(known, page)
+			below = next
+			return err
+		})
+		if err != nil {
+			return 0, err
+		}
 	}
 	if c.keys == nil || len(c.keys) >= maxCarriers {
 		c.keys = map[metadata.Home]map[metadata.DataID]metadata.Ord{}
