@@ -28,6 +28,7 @@ type asking struct {
 	err    error
 	over   atomic.Bool // one side has let the memory go
 
+	unbegun  bool // nobody waited any more when its turn came
 	borrowed bool // the memory is somebody else's, and holds what was read
 }
 
@@ -73,8 +74,13 @@ func (a *asking) begin(ctx context.Context) error {
 
 func (a *asking) run(ctx context.Context) {
 	r, size, asked := &a.disk.reads, 0, a.view.now()
+	a.err = ctx.Err()
+	a.unbegun = a.err != nil
 	for _, p := range a.reads {
 		size += len(p.buf)
+		if a.unbegun {
+			break
+		}
 		if a.err = a.readPiece(ctx, p); a.err != nil {
 			break
 		}
@@ -94,6 +100,9 @@ func (a *asking) run(ctx context.Context) {
 		a.err = a.check(a)
 	}
 	if a.over.Swap(true) {
+		if a.unbegun {
+			r.withdraw(a.start)
+		}
 		a.view.store.slabs.put(a.slab)
 		return
 	}
@@ -115,11 +124,11 @@ func (a *asking) readPiece(ctx context.Context, p piece) error {
 // letGo says that nobody waits any more. The memory goes back when the read
 // has returned.
 func (a *asking) letGo() {
+	a.disk.reads.overtaken(a.start) // before that the read may know of it
 	if a.over.Swap(true) {
+		a.disk.reads.withdraw(a.start)
 		a.view.store.slabs.put(a.slab)
-		return
 	}
-	a.disk.reads.overtaken(a.start)
 }
 
 // late says that the read takes too long.

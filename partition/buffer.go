@@ -31,7 +31,10 @@ type slab struct{ b []byte }
 
 // slabs recycles memory in a few sizes. Idle memory is the garbage
 // collector's to take. The zero value is ready.
-type slabs struct{ pools [4]sync.Pool }
+type slabs struct {
+	pools [4]sync.Pool
+	freed func(*slab) // tests only: sees what is given back
+}
 
 func slabSizes() [4]int {
 	return [4]int{smallBuffer + slack, readBuffer + slack, mediumBuffer + slack, largeBuffer + slack}
@@ -54,6 +57,9 @@ func (s *slabs) get(n int) *slab {
 func (s *slabs) put(m *slab) {
 	if m == nil {
 		return
+	}
+	if s.freed != nil {
+		s.freed(m)
 	}
 	for i, size := range slabSizes() {
 		if len(m.b) == size {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/undercroft/undercroft/blobd"
@@ -72,6 +73,11 @@ func (c *chunk) take() []byte {
 // run is the chunk's range, to rebuild it.
 func (c *chunk) run() run {
 	return run{c.view, c.stripe, c.height, c.column, c.columns, c.last, c.from, c.to, c.have}
+}
+
+// has reports whether it may be rebuilt from what was kept of a column.
+func (c *chunk) has(column int) bool {
+	return slices.ContainsFunc(c.have, func(k *kept) bool { return k.column == column })
 }
 
 func (c *chunk) summer() blobd.Summer {

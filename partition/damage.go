@@ -141,6 +141,9 @@ func (s *Store) stripeRow(ctx context.Context, id metadata.PartitionID, stripe i
 // checkFrame reads the frame that a shard has of a stripe, if it has one.
 func (s *Store) checkFrame(ctx context.Context, v *view, shard int, stripe int64) error {
 	f, err := s.survivors(ctx, v, stripe)
+	if errors.Is(err, ErrUnreadable) {
+		f, err = v.frameAlone(ctx, shard, stripe) // what others lack says nothing of this one
+	}
 	if err != nil {
 		return err
 	}
@@ -157,6 +160,17 @@ func (s *Store) checkFrame(ctx context.Context, v *view, shard int, stripe int64
 	m := s.slabs.get(readBuffer)
 	defer s.slabs.put(m)
 	return f.verifyColumn(ctx, column, m.b[:readBuffer])
+}
+
+// frameAlone is a shard's frame of a stripe without the others, if its header verifies.
+func (v *view) frameAlone(ctx context.Context, shard int, stripe int64) (*frameSet, error) {
+	h, err := v.header(ctx, shard, stripe)
+	if err != nil {
+		return nil, err
+	}
+	return &frameSet{
+		view: v, stripe: stripe, header: h, columns: int(h.Columns), height: h.Height, present: []int{int(h.Column)},
+	}, nil
 }
 
 // recordShort adds a shard of a sealed partition to the lost or the damaged

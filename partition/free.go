@@ -260,7 +260,7 @@ func (s *Store) readView(row *metadata.Partition) *view {
 	return &view{
 		scheme: scheme{int(row.K), int(row.M)}, id: row.ID, epoch: row.Epoch,
 		secret: blobd.Secret(row.Secret), disks: s.disks.attached(row), short: slices.Concat(row.Lost, row.Damaged),
-		now: s.opts.Now, store: s, absent: make([]atomic.Int64, len(row.Shards)),
+		read: s.opts.Now(), now: s.opts.Now, store: s, absent: make([]atomic.Int64, len(row.Shards)),
 	}
 }
 

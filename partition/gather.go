@@ -342,7 +342,7 @@ func (g *gathering) accept(a *asking) {
 	}
 	g.errs = append(g.errs, err)
 	g.store.slabs.put(a.slab)
-	if !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, ErrUnreadable) {
+	if !errors.Is(err, ErrUnreadable) {
 		g.store.damaged(g.view, a.shard, g.stripe, err)
 	}
 }

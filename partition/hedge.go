@@ -135,6 +135,16 @@ func (r *diskReads) overtaken(start time.Time) {
 	}
 }
 
+// withdraw takes back that a read was overtaken: it had returned, or its disk was
+// never asked.
+func (r *diskReads) withdraw(start time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.left.Equal(start) {
+		r.left = time.Time{}
+	}
+}
+
 func (r *diskReads) isQuiet(now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

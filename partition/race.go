@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/undercroft/undercroft/blobd"
 )
 
 // race is a read of a shard that waits for its device, and the rebuilding from
@@ -38,7 +40,7 @@ func (s *Store) await(ctx context.Context, c *chunk, shard, got int) error {
 		return s.recover(ctx, c, err)
 	}
 	offset, n := c.span()
-	outer := ctx
+	outer, start := ctx, v.now()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r := &race{store: s, c: c, done: make(chan *asking, 1)}
@@ -57,11 +59,13 @@ func (s *Store) await(ctx context.Context, c *chunk, shard, got int) error {
 		return s.recover(outer, c, err)
 	}
 	err := r.run(ctx)
-	if outer.Err() != nil {
+	switch {
+	case outer.Err() != nil:
 		return outer.Err()
-	}
-	if err != nil && !r.asked {
+	case err != nil && !r.asked:
 		return s.recover(outer, c, err)
+	case errors.Is(err, blobd.ErrCorrupt):
+		return s.recoverBlocks(outer, c, readTimeout+readPatience-v.now().Sub(start))
 	}
 	return err
 }
@@ -160,8 +164,6 @@ func (r *race) ended() bool {
 		return true
 	}
 	if r.asked { // else it is reported by who recovers it
-		s.slabs.put(c.slab)
-		c.slab = nil
 		s.damaged(c.view, own.shard, c.stripe, r.ownErr)
 	}
 	return false

@@ -179,8 +179,9 @@ func (r *Reader) fetch() (*chunk, error) {
 }
 
 func (r *Reader) orFree(c *chunk) (*chunk, error) {
-	// Chunks under way have only what lies behind c in its stripe.
-	r.forget(func(k *kept) bool { return k.stripe != c.stripe || k.view.id != c.view.id || k.column < c.column })
+	r.forget(func(k *kept) bool {
+		return (k.stripe != c.stripe || k.view.id != c.view.id || k.column < c.column) && !r.needs(k)
+	})
 	r.kept = append(r.kept, c.keep...)
 	c.keep = nil
 	if c.err != nil {
@@ -188,6 +189,12 @@ func (r *Reader) orFree(c *chunk) (*chunk, error) {
 		return nil, c.err
 	}
 	return c, nil
+}
+
+// needs reports whether a chunk under way may be rebuilt from what was kept:
+// segments come in any order of stripes and columns.
+func (r *Reader) needs(k *kept) bool {
+	return slices.ContainsFunc(r.queue, func(c *chunk) bool { return slices.Contains(c.have, k) })
 }
 
 func (r *Reader) free(c *chunk) {
@@ -235,10 +242,7 @@ func (r *Reader) readAhead() {
 // what was kept of others, which is left alone until the chunk is done: chunks
 // are handed out, and what was kept is forgotten, in order.
 func (r *Reader) reuse(c *chunk) bool {
-	if len(r.kept) == 0 {
-		return false
-	}
-	c.have = nil
+	c.have = nil // what it had when there was no memory for it may be forgotten
 	for i, k := range r.kept {
 		if !k.covers(c.view, c.stripe, c.from, c.to) {
 			continue
@@ -251,7 +255,7 @@ func (r *Reader) reuse(c *chunk) bool {
 		}
 		// Of columns to come only: the others are forgotten when a chunk before this
 		// one is handed out, while this one may be at it.
-		if k.column > c.column {
+		if k.column > c.column && !c.has(k.column) {
 			c.have = append(c.have, k)
 		}
 	}

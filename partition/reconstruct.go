@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/undercroft/undercroft/blobd"
 )
@@ -25,10 +26,7 @@ func (s *Store) recover(ctx context.Context, c *chunk, cause error) error {
 		return nil
 	}
 	if errors.Is(err, blobd.ErrCorrupt) {
-		// Perhaps each block is good in enough columns.
-		limited, cancel := limit(ctx, readTimeout-c.view.now().Sub(start))
-		err = timedOut(limited, s.recoverBlocks(limited, c))
-		cancel()
+		err = s.recoverBlocks(ctx, c, readTimeout-c.view.now().Sub(start))
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -73,8 +71,15 @@ func (s *Store) replace(c *chunk, r run, m *slab) {
 	s.slabs.put(m)
 }
 
-// recoverBlocks takes each block from where it is good.
-func (s *Store) recoverBlocks(ctx context.Context, c *chunk) error {
+// recoverBlocks takes each block from where it is good: perhaps each is in
+// enough columns.
+func (s *Store) recoverBlocks(ctx context.Context, c *chunk, within time.Duration) error {
+	limited, cancel := limit(ctx, within)
+	defer cancel()
+	return timedOut(limited, s.takeBlocks(limited, c))
+}
+
+func (s *Store) takeBlocks(ctx context.Context, c *chunk) error {
 	f, err := s.survivors(ctx, c.view, c.stripe)
 	if err == nil && (f.height != c.height || c.column >= f.columns) {
 		err = fmt.Errorf("%w: the stripe at %d of %s has %d columns of %d bytes, the extent needs column %d of %d",
@@ -104,8 +109,12 @@ func (s *Store) recoverBlocks(ctx context.Context, c *chunk) error {
 }
 
 // damaged counts and reports a frame that could not be used. That a disk takes
-// long says nothing of its frames.
+// long, or that nobody waits any more, says nothing of its frames.
 func (s *Store) damaged(v *view, shard int, stripe int64, err error) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return
+	}
+	s.views.doubt(v)
 	if errors.Is(err, errSlow) {
 		return
 	}

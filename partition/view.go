@@ -21,8 +21,9 @@ type view struct {
 	id     metadata.PartitionID
 	epoch  metadata.Epoch
 	secret blobd.Secret
-	disks  []*disk // of the shards; nil for one that is missing
-	short  []uint8 // shards that the row says are lost or damaged
+	disks  []*disk   // of the shards; nil for one that is missing
+	short  []uint8   // shards that the row says are lost or damaged
+	read   time.Time // when
 	now    func() time.Time
 	store  *Store
 	// foreground says that somebody waits for what is read: such reads are hedged,
@@ -103,6 +104,20 @@ func (c *viewCache) reload(ctx context.Context, v *view) (*view, error) {
 		return nil, nil //nolint:nilnil // nil is the answer: nothing newer
 	}
 	return now, nil
+}
+
+// doubt forgets a view that led to where a frame was not, for who comes next:
+// what is read forever from other shards may only have moved. A new view is
+// believed for a while.
+func (c *viewCache) doubt(v *view) {
+	if v.now().Sub(v.read) < absence {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := c.views[v.id]; now != nil && !now.read.After(v.read) {
+		delete(c.views, v.id)
+	}
 }
 
 func (c *viewCache) forget(id metadata.PartitionID) {
