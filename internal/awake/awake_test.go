@@ -28,14 +28,14 @@ func TestStoppedAndResetTimersDoNotFire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		timer := awake.NewTimer(time.Second)
 		timer.Stop()
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		select {
 		case <-timer.C:
 			t.Error("a stopped timer fired")
 		default:
 		}
 		timer.Reset(time.Second)
-		time.Sleep(time.Minute) // it fires, and nobody looks
+		<-time.After(time.Minute) // it fires, and nobody looks
 		start := time.Now()
 		timer.Reset(8 * time.Second)
 		<-timer.C

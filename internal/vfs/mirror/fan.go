@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/undercroft/undercroft/internal/awake"
 )
 
 // fan is one change on several nodes at once. Who waits for it is woken once,
@@ -56,7 +58,7 @@ func (f *fan) work() {
 // wait answers the errors when all are done, or so long after one had
 // succeeded.
 func (f *fan) wait(stall time.Duration) []error {
-	timer := time.NewTimer(stall)
+	timer := awake.NewTimer(stall)
 	defer timer.Stop()
 	for {
 		select {

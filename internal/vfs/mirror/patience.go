@@ -10,6 +10,7 @@ import (
 
 	pebblevfs "github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/undercroft/undercroft/internal/awake"
 	"github.com/undercroft/undercroft/internal/vfs"
 )
 
@@ -33,7 +34,7 @@ func within[T any](n *node, limit time.Duration, op func() (T, error), late func
 			}
 		}
 	}()
-	timer := time.NewTimer(limit)
+	timer := awake.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case r := <-done:

@@ -6,8 +6,8 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
+	"github.com/undercroft/undercroft/internal/awake"
 	"github.com/undercroft/undercroft/internal/vfs"
 )
 
@@ -29,7 +29,7 @@ func on[T any](s *Set, n *node, op func() (T, error)) (T, error) {
 		v, err := op()
 		done <- result{v, err}
 	}()
-	timer := time.NewTimer(s.opts.Stall)
+	timer := awake.NewTimer(s.opts.Stall)
 	defer timer.Stop()
 	select {
 	case r := <-done:
