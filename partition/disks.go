@@ -171,6 +171,12 @@ func (s *diskSet) serves(id metadata.DiskID) bool {
 	return d != nil && d.Failed() == nil
 }
 
+// isKnown reports whether what a disk holds was held against the metadata.
+func (s *diskSet) isKnown(id metadata.DiskID) bool {
+	d := s.get(id)
+	return d != nil && d.isKnown()
+}
+
 func (s *diskSet) all() []*disk {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

@@ -162,8 +162,11 @@ type Occupancy struct {
 	Narrow  int64
 	HasRoom bool
 	// Fatal is how many partitions are short of more shards than they have
-	// parity without the disk.
-	Fatal int64
+	// parity without the disk: also those that are so with it, for a shard that
+	// counts as lost may be whole where it was. Doubtful are those that would be if
+	// disks that were not held against the metadata yet held nothing: one that came
+	// back may be an old copy.
+	Fatal, Doubtful int64
 	// Named is how many rows name the disk, those of lost shards included.
 	Named int64
 	Room  int64 // bytes on the other active disks
@@ -182,6 +185,7 @@ func (s *Store) Occupancy(ctx context.Context, id metadata.DiskID) (out Occupanc
 			return nil // its files go with the disk
 		}
 		out.Named++
+		s.countFatal(row, id, &out)
 		if row.State == metadata.PartitionCreating || slices.Contains(row.Lost, uint8(shard)) {
 			return nil
 		}
@@ -201,9 +205,6 @@ func (s *Store) Occupancy(ctx context.Context, id metadata.DiskID) (out Occupanc
 		} else {
 			out.Bytes += min(size, row.Capacity)
 		}
-		if len(row.Missing(func(d metadata.DiskID) bool { return d == id || !s.disks.serves(d) })) > int(row.M) {
-			out.Fatal++
-		}
 		return nil
 	})
 	if err != nil {
@@ -211,6 +212,45 @@ func (s *Store) Occupancy(ctx context.Context, id metadata.DiskID) (out Occupanc
 	}
 	out.HasRoom = hasRoom(s.scheme(), rooms, out.Narrow)
 	return out, err
+}
+
+// countFatal counts a partition that is lost without a disk.
+func (s *Store) countFatal(row *metadata.Partition, id metadata.DiskID, out *Occupancy) {
+	if row.State == metadata.PartitionCreating {
+		return // it holds nothing
+	}
+	now := *row
+	s.Annotate(&now)
+	gone := func(d metadata.DiskID) bool { return d == id || !s.disks.serves(d) }
+	switch {
+	case len(now.Missing(gone)) > int(row.M):
+		out.Fatal++
+	case len(now.Missing(func(d metadata.DiskID) bool { return gone(d) || !s.disks.isKnown(d) })) > int(row.M):
+		out.Doubtful++
+	}
+}
+
+// Needed counts the shards on a disk that the metadata place on another one, where
+// they are not whole or not within reach: they may be all that there is.
+func (s *Store) Needed(ctx context.Context, id metadata.DiskID) (n int, err error) {
+	d := s.disks.get(id)
+	if d == nil {
+		return 0, nil
+	}
+	if !s.begin() {
+		return 0, ErrClosed
+	}
+	defer s.work.Done()
+	strays, _, err := s.strays(ctx, d)
+	if err != nil {
+		return 0, fmt.Errorf("look for what is on disk %s: %w", d.ID(), err)
+	}
+	for i := range strays {
+		if !strays[i].covered {
+			n++
+		}
+	}
+	return n, nil
 }
 
 func (s *Store) liveBytes(ctx context.Context, id metadata.PartitionID) (live int64, err error) {

@@ -3,9 +3,9 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strings"
 
 	"github.com/undercroft/undercroft/admin"
 	"github.com/undercroft/undercroft/internal/single"
@@ -58,9 +58,19 @@ func (d disks) RemoveDisk(ctx context.Context, ask admin.RemoveDisk) (admin.Disk
 
 func changedDisk(out single.Changed, err error) (admin.DiskChange, error) {
 	if errors.Is(err, single.ErrRefused) {
-		err = fmt.Errorf("%w: %w", admin.ErrDisk, err)
+		err = refusal{err}
 	}
 	return admin.DiskChange(out), err
+}
+
+// refusal is what a store refuses, in its own words.
+type refusal struct{ error }
+
+func (r refusal) Unwrap() []error { return []error{r.error, admin.ErrDisk} }
+
+// Error leaves out what whoever asked says himself.
+func (r refusal) Error() string {
+	return strings.TrimPrefix(r.error.Error(), single.ErrRefused.Error()+": ")
 }
 
 // copyKept writes what one of the directories keeps for the server into another

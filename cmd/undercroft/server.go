@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -16,6 +17,9 @@ import (
 	"github.com/undercroft/undercroft/internal/observability"
 	"github.com/undercroft/undercroft/internal/vfs"
 )
+
+// closeTimeout is what closing the store may take, at least.
+const closeTimeout = 30 * time.Second
 
 // serverCommand is `undercroft server`: it returns nil after a signal and a
 // complete drain.
@@ -114,7 +118,10 @@ func (s *server) wait(ctx context.Context, front *front, sys *system) error {
 	ctx = context.WithoutCancel(ctx)
 	s.logger.InfoContext(ctx, "draining", slog.Duration("timeout", s.cfg.ShutdownTimeout))
 	drained := front.drain(ctx, s.cfg.ShutdownTimeout)
-	closed := sys.Close(ctx)
+	// A disk that does not answer does not keep the process.
+	closing, cancel := context.WithTimeout(ctx, max(s.cfg.ShutdownTimeout, closeTimeout))
+	defer cancel()
+	closed := sys.Close(closing)
 	if closed != nil {
 		closed = fmt.Errorf("closing the store: %w", closed)
 	}

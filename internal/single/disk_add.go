@@ -31,14 +31,21 @@ type Changed struct {
 	Notes []string `json:"notes,omitempty"`
 }
 
-// beginChange starts a change of the disks: one at a time. The caller calls end.
-func (s *System) beginChange() (end func(), err error) {
+// beginChange starts a change of the disks: one at a time. The caller calls end. The
+// context ends with the store too: Close waits for the change.
+func (s *System) beginChange(ctx context.Context) (life context.Context, end func(), err error) {
 	s.change.Lock()
-	if s.closed {
+	if s.closed || s.life.Err() != nil {
 		s.change.Unlock()
-		return nil, ErrClosed
+		return nil, nil, ErrClosed
 	}
-	return s.change.Unlock, nil
+	life, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(s.life, cancel)
+	return life, func() {
+		stop()
+		cancel()
+		s.change.Unlock()
+	}, nil
 }
 
 // AddDisk makes the directory at an absolute path a disk of the running store, or takes
@@ -50,7 +57,7 @@ func (s *System) AddDisk(ctx context.Context, path string) (Changed, error) {
 		return Changed{}, fmt.Errorf("%w: %q is not an absolute path on the server", ErrRefused, path)
 	}
 	path = filepath.Clean(path)
-	end, err := s.beginChange()
+	ctx, end, err := s.beginChange(ctx)
 	if err != nil {
 		return Changed{}, err
 	}

@@ -17,7 +17,7 @@ func diskID(row metadata.Disk) blobd.DiskID { return blobd.DiskID(row.ID) }
 // another directory takes the metadata's files over. It returns at once. Where it could not
 // come to an end it is refused.
 func (s *System) DrainDisk(ctx context.Context, name string) (Changed, error) {
-	end, err := s.beginChange()
+	ctx, end, err := s.beginChange(ctx)
 	if err != nil {
 		return Changed{}, err
 	}
@@ -74,7 +74,7 @@ func (s *System) undecided(ctx context.Context, row metadata.Disk, cause error) 
 // CancelDrain makes a disk that is being drained one like the others again. What was moved
 // stays where it is.
 func (s *System) CancelDrain(ctx context.Context, name string) (Changed, error) {
-	end, err := s.beginChange()
+	ctx, end, err := s.beginChange(ctx)
 	if err != nil {
 		return Changed{}, err
 	}

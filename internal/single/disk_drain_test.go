@@ -3,6 +3,7 @@ package single_test
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -223,6 +224,7 @@ func TestLostDiskIsRemoved(t *testing.T) {
 func TestOperatorLowersTheParity(t *testing.T) {
 	set := partition.Scheme{}
 	s := newHouse(t, 4, func(o *single.Options) { o.Scheme = set })
+	s.RunSteward()
 	s.must(s.FS.RemoveAll("/d4"))
 	s.look()
 	_, err := s.RemoveLostDisk(t.Context(), "/d4")
@@ -270,8 +272,11 @@ func TestChangesAreCutShort(t *testing.T) {
 	s := newHouse(t, 4, nil)
 	s.mkdir("/d5")
 	s.must(vfs.SyncDir(s.FS, "/"))
+	var mu sync.Mutex // held while clones grows: mirrors are written side by side
 	var clones []*vfs.MemFS
 	s.Faults.Hook(func(op faultfs.Op) {
+		mu.Lock()
+		defer mu.Unlock()
 		if op.Kind&faultfs.Changes != 0 && len(clones) < 200 {
 			clones = append(clones, s.clone(len(clones)))
 		}

@@ -23,7 +23,7 @@ func (s *System) RemoveLostDisk(ctx context.Context, name string) (Changed, erro
 }
 
 func (s *System) remove(ctx context.Context, name string, allow func(context.Context, metadata.Disk) error) (Changed, error) {
-	end, err := s.beginChange()
+	ctx, end, err := s.beginChange(ctx)
 	if err != nil {
 		return Changed{}, err
 	}
@@ -86,10 +86,18 @@ func (s *System) mayRemove(ctx context.Context, row metadata.Disk) error {
 		return fmt.Errorf("%w: %d shards are on %s, which is not in service; if it will not come back: undercroft admin disk remove --lost %s",
 			ErrRefused, o.Named, row.Path, diskID(row))
 	}
-	if serving {
-		return s.enoughWithout(row)
+	if !serving {
+		return nil
 	}
-	return nil
+	needed, err := s.Store.Needed(ctx, row.ID)
+	if err != nil {
+		return err
+	}
+	if needed > 0 {
+		return fmt.Errorf("%w: %d shards are still on %s whose new places are out of service, damaged or not looked at yet, so they may be all that there is: "+
+			"wait until these are back or repaired, or have them used again: undercroft admin disk drain --cancel %s", ErrRefused, needed, row.Path, row.Path)
+	}
+	return s.enoughWithout(row)
 }
 
 // mayGiveUp refuses a disk that serves, and one without which objects would be lost. It
@@ -105,6 +113,10 @@ func (s *System) mayGiveUp(ctx context.Context, row metadata.Disk) error {
 	if o.Fatal > 0 {
 		return fmt.Errorf("%w: %d of the %d partitions with a shard on %s are short of more shards than they have parity without it: "+
 			"objects in them would be lost for good; bring disks that are missing back first, or delete the objects", ErrRefused, o.Fatal, o.Shards, row.Path)
+	}
+	if o.Doubtful > 0 {
+		return fmt.Errorf("%w: %d of the %d partitions with a shard on %s need disks that came into service and were not looked at yet: "+
+			"wait for the job repair, undercroft admin repair --watch", ErrRefused, o.Doubtful, o.Shards, row.Path)
 	}
 	// Nothing new is placed there, whatever is under way.
 	if err := s.Store.Leave(row.ID); err != nil {

@@ -60,7 +60,7 @@ func (s *System) leaveRemoved(ctx context.Context, dirs *directories) {
 	})
 }
 
-const removedText = "it holds a disk that was removed from this store: name it in --data no more, or empty it to use it as a new disk"
+const removedText = "it holds a disk that was removed from this store: name it in --data no more, or empty it and `undercroft admin disk add` it to use it as a new disk"
 
 // openDisks opens every directory that is a disk. One that fails is missing,
 // not fatal; one that somebody else has locked is in use, not missing.
@@ -134,16 +134,24 @@ func whyNot(state disk.State, problem error) string {
 }
 
 // addEmpty makes disks of the directories that are empty, but only while no
-// known disk is missing: an empty directory may be one that is not mounted.
+// known disk is missing: an empty directory may be one that is not mounted. The place of
+// a removed disk is one, once that is taken out.
 func (s *System) addEmpty(dirs *directories) error {
 	missing := len(s.roster.missing()) > 0
 	for _, dir := range dirs.all {
 		if dir.problem != nil || dir.state == disk.Identified {
 			continue
 		}
-		if missing {
-			s.roster.note(dir.path, emptyText)
-			s.opts.Logger.Error("directory is left alone", slog.String("path", dir.path), slog.String("reason", emptyText))
+		text := ""
+		switch {
+		case missing:
+			text = emptyText
+		case s.roster.wasRemoved(dir.path):
+			text = emptiedText
+		}
+		if text != "" {
+			s.roster.note(dir.path, text)
+			s.opts.Logger.Error("directory is left alone", slog.String("path", dir.path), slog.String("reason", text))
 			continue
 		}
 		if err := dirs.format(s.opts.FS, dir, s.opts.Now()); err != nil {
@@ -160,6 +168,9 @@ func (s *System) addEmpty(dirs *directories) error {
 	}
 	return nil
 }
+
+const emptiedText = "it is empty and was the place of a disk that was removed: the mount point of that perhaps; " +
+	"name it in --data no more, or `undercroft admin disk add` makes it a disk"
 
 const emptyText = "it is empty while a known disk is missing, and may be one that is not mounted; `undercroft admin disk add` makes it a disk all the same"
 

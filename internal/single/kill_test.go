@@ -98,21 +98,22 @@ func TestPowerLossAfterAKill(t *testing.T) {
 func killed(t *testing.T, mem *faultfs.Mem, n int) int {
 	t.Helper()
 	dying := faultfs.New(mem)
-	stalled, ended := make(chan struct{}, 1), make(chan struct{})
+	stalled, ended := make(chan struct{}, 1), make(chan error, 1)
 	dying.Add(faultfs.Rule{Kinds: faultfs.Changes, Skip: n, Stall: make(chan struct{}), Stalled: stalled})
 	var acknowledged atomic.Int64
 	go func() {
-		defer close(ended)
 		s, err := testcluster.Reopen(t, unlocked{dying})
-		if err != nil {
-			t.Errorf("open: %v", err)
-			return
+		if err == nil {
+			write(s, 1, &acknowledged)
 		}
-		write(s, 1, &acknowledged)
+		ended <- err
 	}()
 	select {
-	case <-stalled:
-	case <-ended:
+	case <-stalled: // what becomes of the rest of the process is not looked at
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("open: %v", err)
+		}
 	}
 	return int(acknowledged.Load())
 }

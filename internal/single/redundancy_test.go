@@ -7,7 +7,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/undercroft/undercroft/blobd"
 	"github.com/undercroft/undercroft/internal/testcluster"
+	"github.com/undercroft/undercroft/metadata"
 	"github.com/undercroft/undercroft/objects"
 )
 
@@ -31,16 +33,29 @@ func (s *shop) gauges() map[string]float64 {
 	return out
 }
 
-// someShards is a directory with shards, other than the first one, which has the metadata.
-func (s *shop) someShards() string {
+// someShards is a directory with shards of objects, other than the first one, which has
+// the metadata.
+func (s *shop) someShards() (found string) {
 	s.t.Helper()
-	for _, dir := range s.Dirs()[1:] {
-		if groups, err := s.FS.List(s.FS.PathJoin(dir, "shards")); err == nil && len(groups) > 0 {
-			return dir
-		}
+	dirs := map[string]string{}
+	for dir, d := range s.disks() {
+		dirs[d.ID] = dir
 	}
-	s.t.Fatal("no disk has shards")
-	return ""
+	s.must(s.DB.EachPartition(s.t.Context(), "test", func(row *metadata.Partition) error {
+		return s.DB.View(s.t.Context(), "test", func(r *metadata.Reader) error {
+			live, err := r.LiveBytes(row.ID)
+			for _, id := range row.Shards {
+				if dir := dirs[blobd.DiskID(id).String()]; live > 0 && dir != s.Dirs()[0] {
+					found = dir
+				}
+			}
+			return err
+		})
+	}))
+	if found == "" {
+		s.t.Fatal("no disk has shards of objects")
+	}
+	return found
 }
 
 // TestHealthIsSaidOnlyWhenItIsTrue follows a disk that goes away for good through

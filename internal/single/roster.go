@@ -24,7 +24,7 @@ type roster struct {
 	why     map[blobd.DiskID]string        // why a disk is not attached
 	notes   map[string]string              // by directory: what is odd about it
 	back    map[blobd.DiskID]*comebacks    // of disks that failed while running
-	closers map[*disk.Disk]chan struct{}   // of disks that are being closed
+	closers map[*disk.Disk]*closing        // of disks that are being closed
 }
 
 // attached lists the open disks.
@@ -125,6 +125,18 @@ func (r *roster) row(id blobd.DiskID) (metadata.Disk, bool) {
 	defer r.mu.Unlock()
 	row, ok := r.rows[id]
 	return row, ok
+}
+
+// wasRemoved reports whether a path was the last place of a disk that was removed.
+func (r *roster) wasRemoved(path string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, row := range r.rows {
+		if row.State == metadata.DiskRemoved && samePlace(row.Path, path) {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *roster) setRow(row metadata.Disk) {

@@ -255,10 +255,10 @@ func (s *System) AwaitMirrors(ctx context.Context) error {
 }
 
 // Close drains writers and releases everything. It may be called on a store
-// that opened in part.
+// that opened in part. Disks that do not answer are waited for until ctx ends, and
+// for a while at most.
 func (s *System) Close(ctx context.Context) error {
-	s.endChanges()
-	var errs []error
+	errs := []error{s.endChanges(ctx)}
 	if s.Steward != nil {
 		s.Steward.Close()
 	}
@@ -271,23 +271,37 @@ func (s *System) Close(ctx context.Context) error {
 	if s.mirror != nil {
 		errs = append(errs, s.mirror.Close())
 	}
-	for _, d := range s.roster.attached() {
-		errs = append(errs, d.Close())
-		s.roster.detach(d.ID())
-	}
+	errs = append(errs, s.closeDisks(ctx))
 	s.Store, s.engine, s.mirror = nil, nil, nil
 	return errors.Join(errs...)
 }
 
-// endChanges waits for changes of the disks under way, and lets none begin.
-func (s *System) endChanges() {
+// endChanges waits for changes of the disks under way, and lets none begin. One that
+// waits for a disk which does not answer is left to itself when ctx ends.
+func (s *System) endChanges(ctx context.Context) error {
 	if s.end == nil {
-		return // checked while it is stopped
+		return nil // checked while it is stopped
 	}
 	s.end()
-	s.tasks.Wait()
-	s.change.Lock()
-	s.closed = true
-	s.change.Unlock()
-	s.jobs.Wait()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.tasks.Wait()
+		s.change.Lock()
+		s.closed = true
+		s.change.Unlock()
+		s.jobs.Wait()
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+	timer := time.NewTimer(closeGrace)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return nil
+	case <-timer.C:
+		return fmt.Errorf("a change of the disks does not end: %w", ctx.Err())
+	}
 }

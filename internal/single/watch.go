@@ -2,6 +2,7 @@ package single
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -19,6 +20,8 @@ const (
 	lookTimeout = 10 * time.Second
 	// closeTimeout bounds the wait for what is under way on a disk that failed.
 	closeTimeout = 10 * time.Second
+	// closeGrace is what disks that answer have for being closed when there is no time left.
+	closeGrace = time.Second
 	// minComeback and maxComeback bound how long a disk that failed again
 	// after it was taken back is left alone; each time doubles it, so that one
 	// that fails all the time is repaired elsewhere in the end.
@@ -59,7 +62,7 @@ func (s *System) watch(ctx context.Context, every time.Duration) {
 // the disks left to do.
 func (s *System) LookAtDisks(ctx context.Context) {
 	seen := s.lookAll(ctx)
-	end, err := s.beginChange()
+	ctx, end, err := s.beginChange(ctx)
 	if err != nil {
 		return
 	}
@@ -123,7 +126,7 @@ func (s *System) lookAll(ctx context.Context) []sight {
 // one that is there.
 func (s *System) lookAt(path string) sight {
 	for _, d := range s.roster.attached() {
-		if d.Dir() == path {
+		if samePlace(d.Dir(), path) {
 			_ = d.Look() // it says so itself
 		}
 	}
@@ -157,7 +160,7 @@ func (s *System) oddity(at sight, same []sight) string {
 		return fmt.Sprintf("it holds disk %s, which this store does not know; `undercroft admin disk add` takes it in", id)
 	case row.State == metadata.DiskRemoved:
 		return removedText
-	case d != nil && d.Failed() == nil && d.Dir() != at.path:
+	case d != nil && d.Failed() == nil && !samePlace(d.Dir(), at.path):
 		return fmt.Sprintf("it holds a copy of disk %s, which is in service at %s, or is a second mount of it", id, d.Dir())
 	case len(same) > 1 && (d == nil || d.Failed() != nil):
 		return "it is one of several directories that hold disk " + id.String() + ": leave only one of them"
@@ -199,7 +202,7 @@ func (s *System) lookForDisk(ctx context.Context, row metadata.Disk, places []si
 // not known.
 func (s *System) whereIsIt(path string, seen []sight) string {
 	for _, at := range seen {
-		if at.path == path {
+		if samePlace(at.path, path) {
 			return whyNot(at.state, at.err)
 		}
 	}
@@ -269,37 +272,73 @@ func (s *System) mirrorAgain(d *disk.Disk) error {
 // closeDisk closes a disk that failed. One on which something does not end is
 // not waited for: a later look finds it closed.
 func (s *System) closeDisk(d *disk.Disk) error {
-	done := s.roster.closing(d)
+	closing := s.roster.closing(d)
 	timer := time.NewTimer(closeTimeout)
 	defer timer.Stop()
 	select {
-	case <-done:
-		return nil
+	case <-closing.done:
+		return nil // it failed; what it says now is nothing new
 	case <-timer.C:
-		return fmt.Errorf("%s: what is under way on it does not end", d.Dir())
+		return errUnderWay(d)
 	}
 }
 
-// closing begins to close a disk, once, and answers what is closed when it is.
-func (r *roster) closing(d *disk.Disk) <-chan struct{} {
+func errUnderWay(d *disk.Disk) error {
+	return fmt.Errorf("%s: what is under way on it does not end", d.Dir())
+}
+
+// closeDisks closes all disks. What does not end on one holds neither the others up nor
+// the end of the process.
+func (s *System) closeDisks(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
+	defer cancel()
+	var all []*closing
+	disks := s.roster.attached()
+	for _, d := range disks {
+		all = append(all, s.roster.closing(d))
+		s.roster.detach(d.ID())
+	}
+	late := make(chan struct{}) // those that answer get a moment
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(closeGrace, func() { close(late) }) })
+	defer stop()
+	var errs []error
+	for i, c := range all {
+		select {
+		case <-c.done:
+			errs = append(errs, c.err)
+		case <-late:
+			errs = append(errs, errUnderWay(disks[i]))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// closing is a disk that is being closed.
+type closing struct {
+	done chan struct{} // closed when it is
+	err  error         // then
+}
+
+// closing begins to close a disk, once.
+func (r *roster) closing(d *disk.Disk) *closing {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closers == nil {
-		r.closers = map[*disk.Disk]chan struct{}{}
+		r.closers = map[*disk.Disk]*closing{}
 	}
-	if done := r.closers[d]; done != nil {
-		return done
+	if c := r.closers[d]; c != nil {
+		return c
 	}
-	done := make(chan struct{})
-	r.closers[d] = done
+	c := &closing{done: make(chan struct{})}
+	r.closers[d] = c
 	go func() {
-		_ = d.Close() // it failed; what it says now is nothing new
+		c.err = d.Close()
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		delete(r.closers, d)
-		close(done)
+		close(c.done)
 	}()
-	return done
+	return c
 }
 
 // restsUntil is until when a disk that failed is left alone.
