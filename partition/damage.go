@@ -103,7 +103,11 @@ func (s *Store) noteDamage(ctx context.Context, id metadata.PartitionID, shard u
 	if err != nil || row == nil || !referenced || slices.Contains(slices.Concat(row.Lost, row.Damaged), shard) {
 		return false, err
 	}
-	err = s.checkFrame(ctx, s.readView(row), int(shard), stripe)
+	v := s.readView(row)
+	err = s.checkFrame(ctx, v, int(shard), stripe)
+	if errors.Is(err, ErrUnreadable) { // what others lack says nothing of this one
+		err = s.checkFrameAlone(ctx, v, int(shard), stripe)
+	}
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}
@@ -141,9 +145,6 @@ func (s *Store) stripeRow(ctx context.Context, id metadata.PartitionID, stripe i
 // checkFrame reads the frame that a shard has of a stripe, if it has one.
 func (s *Store) checkFrame(ctx context.Context, v *view, shard int, stripe int64) error {
 	f, err := s.survivors(ctx, v, stripe)
-	if errors.Is(err, ErrUnreadable) {
-		f, err = v.frameAlone(ctx, shard, stripe) // what others lack says nothing of this one
-	}
 	if err != nil {
 		return err
 	}
@@ -162,15 +163,16 @@ func (s *Store) checkFrame(ctx context.Context, v *view, shard int, stripe int64
 	return f.verifyColumn(ctx, column, m.b[:readBuffer])
 }
 
-// frameAlone is a shard's frame of a stripe without the others, if its header verifies.
-func (v *view) frameAlone(ctx context.Context, shard int, stripe int64) (*frameSet, error) {
+// checkFrameAlone reads the frame that a shard has of a stripe without a look at the others.
+func (s *Store) checkFrameAlone(ctx context.Context, v *view, shard int, stripe int64) error {
 	h, err := v.header(ctx, shard, stripe)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return &frameSet{
-		view: v, stripe: stripe, header: h, columns: int(h.Columns), height: h.Height, present: []int{int(h.Column)},
-	}, nil
+	m := s.slabs.get(readBuffer)
+	defer s.slabs.put(m)
+	f := &frameSet{view: v, stripe: stripe, header: h, columns: int(h.Columns), height: h.Height}
+	return f.verifyColumn(ctx, int(h.Column), m.b[:readBuffer])
 }
 
 // recordShort adds a shard of a sealed partition to the lost or the damaged
