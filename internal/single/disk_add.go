@@ -62,7 +62,12 @@ func (s *System) AddDisk(ctx context.Context, path string) (Changed, error) {
 		return Changed{}, err
 	}
 	defer end()
-	state, id, err := disk.Probe(s.opts.FS, path)
+	var state disk.State
+	var id disk.Identity
+	err = s.answers(ctx, path, func() (err error) {
+		state, id, err = disk.Probe(s.opts.FS, path)
+		return err
+	})
 	if err != nil {
 		return Changed{}, fmt.Errorf("%w: %s cannot be used: %w", ErrRefused, path, err)
 	}
@@ -72,7 +77,8 @@ func (s *System) AddDisk(ctx context.Context, path string) (Changed, error) {
 	out := Changed{Path: path, Notes: s.addNotes(path, state)}
 	if state == disk.Empty {
 		id = disk.NewIdentity(s.cluster, s.opts.Now())
-		if err := disk.Format(s.opts.FS, path, id); err != nil {
+		fresh := id
+		if err := s.answers(ctx, path, func() error { return disk.Format(s.opts.FS, path, fresh) }); err != nil {
 			return Changed{}, err
 		}
 	}

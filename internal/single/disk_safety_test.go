@@ -2,8 +2,11 @@ package single_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/undercroft/undercroft/internal/single"
 	"github.com/undercroft/undercroft/internal/vfs/faultfs"
@@ -86,6 +89,44 @@ func TestCloseLeavesADiskThatHangs(t *testing.T) {
 	}
 	close(end)
 	<-read
+}
+
+// TestAHangingDiskHoldsNoChangeUp: it failed, can be looked at, and does not answer writes.
+func TestAHangingDiskHoldsNoChangeUp(t *testing.T) {
+	s := newHouse(t, 4, nil)
+	failing := s.Faults.Add(faultfs.Rule{Kinds: faultfs.Write, Path: "/d2/shards/", Err: syscall.EIO})
+	for i := 0; s.disks()["/d2"].State != "failed"; i++ {
+		if i > 100 {
+			t.Fatal("no write met the disk")
+		}
+		s.must(s.putOne(fmt.Sprint("failing", i), shopData("x", 300_000)))
+	}
+	failing()
+	stalled, end := make(chan struct{}, 1), make(chan struct{})
+	remove := s.Faults.Add(faultfs.Rule{Kinds: faultfs.Create, Path: "/d2/tmp/", Stall: end, Stalled: stalled})
+	ctx, cancel := context.WithCancel(t.Context())
+	looked := make(chan struct{})
+	go func() {
+		defer close(looked)
+		s.LookAtDisks(ctx)
+	}()
+	<-stalled
+	cancel()
+	<-looked
+	s.degraded("", "/d2")
+	_, err := s.AddDisk(t.Context(), "/d2")
+	if err == nil || !strings.Contains(err.Error(), "does not answer") {
+		t.Errorf("added: %v", err)
+	}
+	remove()
+	close(end)
+	for s.disks()["/d2"].State == "failed" && !t.Failed() {
+		s.Advance(time.Hour)
+		s.look()
+	}
+	s.RunSteward()
+	s.degraded("")
+	s.holds("before")
 }
 
 type discard struct{}

@@ -106,6 +106,12 @@ type MirrorResync struct {
 	BytesTotal int64  `json:"bytes_total"`
 }
 
+// isWhole reports whether there are as many copies as there should be, and scrub found
+// none of a file that only bad ones are left of.
+func (m *MetadataStatus) isWhole() bool {
+	return !m.Degraded && (m.Scrub == nil || m.Scrub.Undecided == 0)
+}
+
 func (s *System) metadataStatus() MetadataStatus {
 	m := s.mirror.Status()
 	out := MetadataStatus{

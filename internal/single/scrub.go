@@ -1,10 +1,12 @@
 package single
 
 import (
+	"context"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/undercroft/undercroft/metadata"
 	"github.com/undercroft/undercroft/steward"
 )
 
@@ -68,10 +70,20 @@ func orNil(t time.Time) *time.Time {
 }
 
 // contradicts reports whether the last whole round, or the one under way, met stripes that no
-// repair makes right.
-func contradicts(st *steward.ScrubStatus) bool {
+// repair makes right. Before the steward's first look that is in the metadata.
+func (s *System) contradicts(ctx context.Context, st *steward.ScrubStatus) bool {
 	if st == nil {
-		return false
+		st = &steward.ScrubStatus{}
+		err := s.DB.View(ctx, "status", func(r *metadata.Reader) error {
+			round, err := r.ScrubRound()
+			if round != nil {
+				st.Round, st.UnderWay = *round, round.Ended.IsZero()
+			}
+			return err
+		})
+		if err != nil {
+			return true
+		}
 	}
 	found := st.Round.Tally
 	if st.UnderWay {

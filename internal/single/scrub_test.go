@@ -87,6 +87,10 @@ func TestContradictionsAreNotHealthy(t *testing.T) {
 		if st, err := s.Status(t.Context()); err != nil || st.Healthy {
 			t.Errorf("round %d: %+v, %v", round.Number, st.Scrub, err)
 		}
+		s.Restart()
+		if st, err := s.Status(t.Context()); err != nil || st.Healthy {
+			t.Errorf("round %d, before a look after a start: %+v, %v", round.Number, st.Scrub, err)
+		}
 	}
 	if s.RunSteward(); s.Steward.Scrub().UnderWay {
 		t.Fatal("the round has no end")

@@ -86,6 +86,7 @@ type System struct {
 	tasks    sync.WaitGroup // the watch over the disks
 	jobs     sync.WaitGroup // what a change of the disks began
 	looking  sync.Map       // directories that are being looked at
+	asking   sync.Map       // directories that a change of the disks has asked something
 	retiring sync.Map       // disks whose metadata is being given to others
 }
 

@@ -71,9 +71,9 @@ func (s *System) Status(ctx context.Context) (Status, error) {
 	if h := s.Steward.Health(); h != nil {
 		out.Redundancy.Repair = &Repair{Queued: h.Queued, Waiting: h.Waiting, Resting: h.Resting, Homeless: h.NoTarget}
 	}
-	out.Healthy = len(out.Missing) == 0 && !st.Degraded && s.Err() == nil && err == nil && found.Whole() && !out.Metadata.Degraded
+	out.Healthy = len(out.Missing) == 0 && !st.Degraded && s.Err() == nil && err == nil && found.Whole() && out.Metadata.isWhole()
 	scrub := s.Steward.Scrub()
-	out.Scrub, out.Healthy = scrubStatus(scrub), out.Healthy && !contradicts(scrub)
+	out.Scrub, out.Healthy = scrubStatus(scrub), out.Healthy && !s.contradicts(ctx, scrub)
 	disks, e := s.Disks(ctx)
 	out.Healthy = out.Healthy && e == nil
 	for _, d := range disks {

@@ -213,7 +213,7 @@ func (s *System) whereIsIt(path string, seen []sight) string {
 // left of it from before. The caller holds change.
 func (s *System) takeBack(ctx context.Context, row metadata.Disk, path string) error {
 	id := blobd.DiskID(row.ID)
-	if err := disk.Trial(s.opts.FS, path); err != nil {
+	if err := s.answers(ctx, path, func() error { return disk.Trial(s.opts.FS, path) }); err != nil {
 		return err
 	}
 	old := s.roster.get(id)
@@ -280,6 +280,32 @@ func (s *System) closeDisk(d *disk.Disk) error {
 		return nil // it failed; what it says now is nothing new
 	case <-timer.C:
 		return errUnderWay(d)
+	}
+}
+
+// answers runs a call to a directory and stops waiting for it when it takes too long.
+// One that does not answer is not asked again before it has: no change of the
+// disks waits for it. After an error the caller reads nothing that the call writes.
+func (s *System) answers(ctx context.Context, path string, call func() error) error {
+	none := fmt.Errorf("%s does not answer", path)
+	if _, busy := s.asking.LoadOrStore(path, true); busy {
+		return none
+	}
+	done := make(chan error, 1)
+	go func() {
+		err := call()
+		s.asking.Delete(path)
+		done <- err
+	}()
+	timer := time.NewTimer(lookTimeout)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-timer.C:
+		return none
+	case <-ctx.Done():
+		return errors.Join(none, ctx.Err())
 	}
 }
 
