@@ -88,13 +88,16 @@ type slowly struct {
 
 	rng   *rand.Rand
 	limit int
+	slept time.Duration
 }
 
 var errEnough = errors.New("test: enough")
 
 func (w *slowly) Write(p []byte) (int, error) {
 	if w.rng.IntN(4) == 0 {
-		<-time.After(time.Duration(w.rng.IntN(20)) * time.Millisecond)
+		pause := time.Duration(w.rng.IntN(20)) * time.Millisecond
+		w.slept += pause
+		<-time.After(pause)
 	}
 	n, _ := w.Buffer.Write(p)
 	if w.Len() > w.limit {
@@ -121,6 +124,7 @@ func (g *storm) reads(t *testing.T, rng *rand.Rand) {
 		r.inBackground()
 	}
 	var err error
+	start := time.Now()
 	if rng.IntN(3) == 0 { // by Read, into memory of any size
 		_, err = io.CopyBuffer(struct{ io.Writer }{out}, struct{ io.Reader }{r}, make([]byte, 1+rng.IntN(200_000)))
 	} else {
@@ -128,6 +132,9 @@ func (g *storm) reads(t *testing.T, rng *rand.Rand) {
 	}
 	if e := r.Close(); e != nil {
 		t.Error(e)
+	}
+	if took := time.Since(start) - out.slept; took > 3*readTimeout {
+		t.Errorf("seed %d: %+v took %s, %v", g.seed, list, took, err)
 	}
 	got := out.Bytes()
 	if !bytes.HasPrefix(want, got) || err == nil && len(got) != len(want) {
