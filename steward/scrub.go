@@ -20,6 +20,8 @@ const (
 	// scrubSave is how many are read before it is written down how far that is: what a
 	// crash has read again, at most.
 	scrubSave = 1 << 30
+	// scrubTries is how often one that cannot be scrubbed is tried in a round.
+	scrubTries = 5
 	// scrubSurvey is how old what is known of all partitions may be.
 	scrubSurvey = 10 * time.Minute
 
@@ -55,6 +57,7 @@ type ward struct {
 	holds                     bool               // it is not being made or dropped
 	size                      int64              // about what is to be read
 	unsaved                   int64              // bytes read since the row was written
+	failures                  int                // of tries that followed each other
 	row                       *metadata.Scrubbed // nil until it is begun
 }
 
@@ -169,10 +172,9 @@ func (j *scrub) goOn(ctx context.Context) (Progress, error) {
 		return Progress{More: j.busy < len(j.queue)}, nil
 	}
 	if err != nil {
-		j.later(w)
-		return Progress{}, err
+		return j.failed(ctx, w, err)
 	}
-	j.busy = 0
+	j.busy, w.failures = 0, 0
 	j.count(&out)
 	w.unsaved += out.Bytes
 	w.row.Current.Add(&out.ScrubTally)
@@ -215,6 +217,25 @@ func (j *scrub) open(ctx context.Context, w *ward) error {
 	}
 	w.row, j.begun[w] = row, struct{}{}
 	return nil
+}
+
+// failed leaves the first of the queue for later, and in the end to the next round: what
+// cannot be read keeps no other from being verified again.
+func (j *scrub) failed(ctx context.Context, w *ward, cause error) (Progress, error) {
+	if w.failures++; w.failures < scrubTries {
+		j.later(w)
+		return Progress{}, cause
+	}
+	round := j.round
+	round.Tally.Add(&w.row.Current)
+	round.Tally.Passed++
+	if err := j.put(ctx, &round, nil); err != nil {
+		return Progress{}, err
+	}
+	j.round = round
+	j.drop(w)
+	j.opts.Logger.ErrorContext(ctx, "partition cannot be scrubbed and is left to the next round", slog.Any("error", cause))
+	return Progress{More: true}, nil
 }
 
 // later puts the first of the queue to its end.

@@ -8,8 +8,10 @@ import (
 	"testing"
 
 	"github.com/undercroft/undercroft/blobd"
+	"github.com/undercroft/undercroft/internal/single"
 	"github.com/undercroft/undercroft/internal/vfs"
 	"github.com/undercroft/undercroft/metadata"
+	"github.com/undercroft/undercroft/metadata/kv"
 	"github.com/undercroft/undercroft/partition"
 )
 
@@ -287,5 +289,42 @@ func TestScrubFindsEveryKindOfDamage(t *testing.T) {
 			}
 			e.holdsShelf(s)
 		})
+	}
+}
+
+// TestScrubRoundEndsWithoutWhatCannotBeRead: rows of one partition are corrupt for good, and
+// the others are verified in every round.
+func TestScrubRoundEndsWithoutWhatCannotBeRead(t *testing.T) {
+	o := scrubbed(4, partition.Scheme{K: 2, M: 2})
+	var engine kv.Engine
+	edit := o.Edit
+	o.Unchecked, o.Edit = true, func(s *single.Options) {
+		edit(s)
+		s.Wrap = func(e kv.Engine) kv.Engine {
+			engine = e
+			return e
+		}
+	}
+	e := newEnv(t, o)
+	e.fillShelf(12)
+	e.RunSteward()
+	key := append([]byte{'R'}, binary.BigEndian.AppendUint64(nil, uint64(e.specimenRow().ID))...)
+	_, err := engine.Update(t.Context(), kv.TxOptions{}, func(tx kv.Tx) error {
+		tx.Set(append(key, make([]byte, 9)...), []byte("no record")) // too short
+		return nil
+	})
+	e.must(err)
+	for n := range uint64(2) {
+		e.Steward.ScrubNow()
+		for range 100 {
+			p, err := e.job("scrub").Step(t.Context())
+			if err == nil && !p.More {
+				break
+			}
+		}
+		st := e.Steward.Scrub()
+		if r := st.Round; st.UnderWay || r.Number != n+1 || r.Tally.Passed == 0 || r.Tally.Partitions == 0 {
+			t.Fatalf("round %d: %+v", n+1, st)
+		}
 	}
 }
