@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"syscall"
 
 	"github.com/undercroft/undercroft/blobd"
 	"github.com/undercroft/undercroft/internal/vfs"
@@ -149,6 +150,9 @@ func (d *Disk) install(r *restoration) error {
 // replace makes the name of a shard lead to a finished file. The caller holds life.
 func (d *Disk) replace(s *shard, r *restoration) error {
 	epoch, err := s.epochThere()
+	if errors.Is(err, syscall.EIO) {
+		epoch, err = 0, nil // bad blocks: it is as good as gone, and stays so until it is replaced
+	}
 	if err == nil && epoch > r.spec.Epoch {
 		err = fmt.Errorf("%w: %s is at %d, not %d", blobd.ErrStaleEpoch, s.id, epoch, r.spec.Epoch)
 	}

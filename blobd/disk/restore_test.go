@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/undercroft/undercroft/blobd"
 	"github.com/undercroft/undercroft/blobd/blobdtest"
 	"github.com/undercroft/undercroft/internal/vfs"
+	"github.com/undercroft/undercroft/internal/vfs/faultfs"
 )
 
 // Whoever has a shard open when it is replaced, or comes meanwhile, neither
@@ -125,6 +127,47 @@ func TestUnreadableShardsAreReplaced(t *testing.T) {
 				t.Errorf("replaced: %+v, %v", st, err)
 			}
 		})
+	}
+}
+
+// A shard whose superblocks lie on bad blocks can be replaced: else it would never be
+// repaired where it is.
+func TestShardOnBadBlocksIsReplaced(t *testing.T) {
+	faults := faultfs.New(vfs.NewMem())
+	if err := Format(faults, "/d", NewIdentity(ClusterID{1}, time.Unix(1700000000, 0))); err != nil {
+		t.Fatal(err)
+	}
+	open := func() *Disk {
+		t.Helper()
+		d, err := Open(faults, "/d", Options{Reserve: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	d := open()
+	id := blobdtest.Shard(1, 0)
+	spec := blobd.ShardSpec{ID: id, Epoch: 1, Secret: blobdtest.Secret, Capacity: 1 << 20}
+	if err := errors.Join(d.Create(t.Context(), spec), d.Close()); err != nil {
+		t.Fatal(err)
+	}
+	d = open()
+	bad := faults.Add(faultfs.Rule{Kinds: faultfs.Read, Path: d.shardPath(id), Err: syscall.EIO})
+	if _, err := d.Stat(t.Context(), id); !errors.Is(err, syscall.EIO) {
+		t.Errorf("bad blocks: %v", err)
+	}
+	spec.Epoch = 2
+	r, err := d.Restore(t.Context(), spec, 0)
+	if err == nil {
+		err = r.Commit(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad()
+	st, err := d.Stat(t.Context(), id)
+	if err = errors.Join(err, d.Failed(), d.Close()); err != nil || st.Epoch != 2 {
+		t.Errorf("replaced: %+v, %v", st, err)
 	}
 }
 
