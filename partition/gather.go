@@ -167,8 +167,8 @@ func (g *gathering) keepLater() (out []*kept) {
 	return out
 }
 
-// order lists the columns to ask: those of disks that answer first, of them the
-// data columns, which a reader of all of the stripe needs anyway.
+// order lists the columns to ask: those of disks that answer, and have room for a
+// read, first, of them the data columns, which a reader of all of the stripe needs anyway.
 func (g *gathering) order() {
 	columns := max(g.columns, g.layout.columns)
 	for c := range columns {
@@ -191,7 +191,7 @@ func (g *gathering) order() {
 func (g *gathering) quietLast() {
 	now := g.view.now()
 	rank := func(c int) int {
-		if d := g.view.disks[shardOf(c, g.stripe, g.view.k)]; d == nil || d.silent(now) {
+		if d := g.view.disks[shardOf(c, g.stripe, g.view.k)]; d == nil || d.silent(now) || d.reads.isFull() {
 			return 1
 		}
 		return 0

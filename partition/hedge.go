@@ -75,9 +75,19 @@ type diskReads struct {
 // be done from other disks, which are as busy.
 var errQueue = fmt.Errorf("%w: too many reads wait for it", errSlow)
 
+func (r *diskReads) init() {
+	r.once.Do(func() { r.slots = make(chan struct{}, readSlots) })
+}
+
+// isFull reports whether a read would have to wait for a slot.
+func (r *diskReads) isFull() bool {
+	r.init()
+	return len(r.slots) == readSlots
+}
+
 // enter takes a slot, for which it waits. After nil, leave must be called.
 func (r *diskReads) enter(ctx context.Context, now func() time.Time) error {
-	r.once.Do(func() { r.slots = make(chan struct{}, readSlots) })
+	r.init()
 	select {
 	case r.slots <- struct{}{}:
 		return nil

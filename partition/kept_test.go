@@ -63,9 +63,11 @@ func TestReadersRebuildPartsFromWhatTheyKept(t *testing.T) {
 
 // poison overwrites what is given back, so that who still reads it gets wrong bytes.
 func poison(s *Store) {
+	synctest.Wait() // for writers that are about to end
 	s.slabs.freed = func(m *slab) {
-		for i := range m.b {
-			m.b[i] = 0xDD
+		m.b[0] = 0xDD
+		for n := 1; n < len(m.b); n *= 2 {
+			copy(m.b[n:], m.b[:n])
 		}
 	}
 }
@@ -216,4 +218,28 @@ func TestNotedDamageIsOfTheShardItself(t *testing.T) {
 	if row := w.row(t, w.id); slices.Contains(slices.Concat(row.Lost, row.Damaged), 2) || len(row.Lost) == 0 {
 		t.Errorf("lost %v, damaged %v", row.Lost, row.Damaged)
 	}
+}
+
+// A chunk is rebuilt from disks that have room for a read.
+func TestRebuildsPassOverABusyDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newRig(t, Scheme{4, 2}, 600_000)
+		b.must(t, 20*time.Millisecond)
+		b.disk(metadata.DiskID(b.on(0).ID())).Lose(shardID(b.row.ID, shardOf(0, b.extent.Stripe, 4)))
+		busy := b.reads(1)
+		for range readSlots {
+			if err := busy.enter(t.Context(), time.Now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		start := time.Now()
+		got, err := read(t, b.s, Segment{b.extent, 0, 1000})
+		if took := time.Since(start); err != nil || !bytes.Equal(got, b.data[:1000]) || took > time.Second {
+			t.Errorf("%d bytes in %s, %v", len(got), took, err)
+		}
+		for range readSlots {
+			busy.leave()
+		}
+		b.end(t)
+	})
 }
