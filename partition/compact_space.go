@@ -16,12 +16,16 @@ type Space struct {
 
 // Space measures a partition.
 func (s *Store) Space(ctx context.Context, row *metadata.Partition) (out Space) {
+	if !s.begin() {
+		return out
+	}
+	defer s.work.Done()
 	now := s.opts.Now()
 	for i, d := range s.disks.resolve(row) {
 		if d == nil || d.Failed() != nil || d.hangs(now) {
 			continue
 		}
-		if st, err := d.Stat(ctx, shardID(row.ID, i)); err == nil {
+		if st, err := s.statShard(ctx, d, shardID(row.ID, i)); err == nil {
 			out.Allocated += st.Allocated
 			out.Shards++
 		}

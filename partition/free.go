@@ -235,7 +235,7 @@ func (s *Store) endSeal(ctx context.Context, v *view) {
 		if d == nil || !d.isKnown() { // it may be an old copy: Reconcile looks first
 			continue
 		}
-		if st, err := d.Stat(ctx, v.shard(i)); err != nil || st.Sealed {
+		if st, err := s.statShard(ctx, d, v.shard(i)); err != nil || st.Sealed {
 			continue
 		}
 		err := s.attend(d, func() error {
@@ -352,7 +352,7 @@ func (w *sweep) allocated(ctx context.Context) (n int64) {
 		if d == nil {
 			continue
 		}
-		if st, err := d.Stat(ctx, w.view.shard(i)); err == nil {
+		if st, err := w.store.statShard(ctx, d, w.view.shard(i)); err == nil {
 			n += st.Allocated
 		}
 	}

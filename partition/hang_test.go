@@ -105,3 +105,49 @@ func TestReadsPassOverAHungDisk(t *testing.T) {
 		closeStore(t, s)
 	})
 }
+
+func (h *hung) Stat(ctx context.Context, id blobd.ShardID) (blobd.ShardStat, error) {
+	h.wait()
+	return h.Disk.Stat(ctx, id)
+}
+
+// A disk that hangs holds neither scrub nor reclaim up, whose claims would keep repair
+// from its partitions.
+func TestHungDiskHoldsNoSweepUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, h, disks := withHung(t, 3)
+		s := w.open(t, Options{Disks: disks})
+		placed := put(t, s, pattern(20_000, 1))
+		if err := w.publish(t.Context(), metadata.DataID{1}, placed); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range s.tracked() {
+			s.retire(p)
+		}
+		if _, err := s.SealIdle(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for more := true; more; {
+			var err error
+			if _, more, err = s.Reconcile(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		row := w.row(t, placed.Extent.Partition)
+		h.stuck = make(chan struct{})
+		if space := s.Space(t.Context(), row); space.Shards != 2 {
+			t.Errorf("%+v", space)
+		}
+		s.disks.get(idOf(w, 0)).restore() // or it is not asked at all
+		if next, _, err := s.Sweep(t.Context(), row.ID, 0, 100); err != nil || next >= 0 {
+			t.Errorf("next %d, %v", next, err)
+		}
+		if release, ok := s.claim(row.ID); !ok {
+			t.Error("the partition is still claimed")
+		} else {
+			release()
+		}
+		close(h.stuck)
+		closeStore(t, s)
+	})
+}
