@@ -59,6 +59,7 @@ var faults = []fault{
 	{"kv-faults", 3, (*machine).kvFaults, []int{2, 9, 10, 24}},
 	{"paused-writers", 2, (*machine).pausedWriters, []int{1, 9, 13}},
 	{"takeover", 1, (*machine).takeover, []int{1, 11}},
+	{"disk-drained", 2, (*machine).diskDrained, []int{12, 42}},
 	{"photograph", 2, (*machine).photographed, nil},
 }
 
@@ -142,7 +143,8 @@ func (m *machine) powerLoss() {
 func (m *machine) interrupted() history {
 	m.t.Helper()
 	m.proc.arm(1 + m.rng.IntN(100))
-	h := m.batch(m.calls(1 + m.rng.IntN(8)))
+	calls := m.calls(1 + m.rng.IntN(8))
+	h := m.beside(func() history { return m.batch(calls) })
 	for range 6 {
 		if !m.proc.killed.Load() {
 			m.background()
@@ -189,6 +191,14 @@ func (m *machine) diskReturns() {
 	m.t.Helper()
 	for _, dir := range m.dirs {
 		if n := m.away[dir]; n != nil {
+			if m.chance(3) { // while the store runs
+				m.p.putBack(dir, n)
+				delete(m.away, dir)
+				m.did("disk-returns", "%s, live", dir)
+				m.proc.LookAtDisks(m.proc.ctx)
+				m.verify()
+				return
+			}
 			m.down()
 			m.p.putBack(dir, n)
 			delete(m.away, dir)
@@ -223,10 +233,17 @@ func (m *machine) photographed() {
 
 func (m *machine) oldCopy() {
 	m.t.Helper()
-	dir := m.victim()
-	if dir == "" || m.photos[dir] == nil || m.p.isEmpty(dir) {
+	var from []string
+	for _, dir := range m.dirs {
+		if m.photos[dir] != nil && m.away[dir] == nil && (m.hurt[dir] || m.spare() > 0) && m.p.has(dir) && !m.p.isEmpty(dir) {
+			from = append(from, dir)
+		}
+	}
+	if len(from) == 0 {
+		m.photographed()
 		return
 	}
+	dir := one(m.plan, from)
 	m.down()
 	m.hurting(dir)
 	m.p.putBack(dir, (&copier{map[*node]*node{}}).node(m.photos[dir]))

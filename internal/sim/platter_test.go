@@ -67,12 +67,12 @@ type platter struct {
 	mu    sync.Mutex // guards everything
 	root  *node
 	next  uint64
-	locks map[string]*mount
+	locks map[*node]*mount // of lock files
 	sizes map[string]int64 // of disks, in bytes; 0 is no limit
 }
 
 func newPlatter() *platter {
-	p := &platter{locks: map[string]*mount{}, sizes: map[string]int64{}}
+	p := &platter{locks: map[*node]*mount{}, sizes: map[string]int64{}}
 	p.root = p.make(true)
 	return p
 }
@@ -315,23 +315,32 @@ func (m *mount) MkdirAll(dir string, _ os.FileMode) error {
 // Lock implements [vfs.FS].
 func (m *mount) Lock(name string) (io.Closer, error) {
 	defer m.enter()()
-	if m.p.locks[name] != nil {
+	n := m.p.find(name)
+	if n == nil {
+		dir, base, err := m.p.parent("lock", name)
+		if err != nil {
+			return nil, err
+		}
+		n = m.p.make(false)
+		dir.name(naming{base: n})
+	}
+	if m.p.locks[n] != nil {
 		return nil, pathError("lock", name, syscall.EAGAIN)
 	}
-	m.p.locks[name] = m
-	return &held{m, name}, nil
+	m.p.locks[n] = m
+	return &held{m, n}, nil
 }
 
 type held struct {
-	m    *mount
-	name string
+	m *mount
+	n *node
 }
 
 func (l *held) Close() error {
 	l.m.p.mu.Lock()
 	defer l.m.p.mu.Unlock()
-	if l.m.p.locks[l.name] == l.m {
-		delete(l.m.p.locks, l.name)
+	if l.m.p.locks[l.n] == l.m {
+		delete(l.m.p.locks, l.n)
 	}
 	return nil
 }

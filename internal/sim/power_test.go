@@ -15,7 +15,7 @@ const sector = 512
 func (p *platter) clone() *platter {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	out := &platter{next: p.next, locks: map[string]*mount{}, sizes: maps.Clone(p.sizes)}
+	out := &platter{next: p.next, locks: map[*node]*mount{}, sizes: maps.Clone(p.sizes)}
 	out.root = (&copier{map[*node]*node{}}).node(p.root)
 	return out
 }

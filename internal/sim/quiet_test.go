@@ -1,14 +1,17 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"path"
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/undercroft/undercroft/internal/single"
 	"github.com/undercroft/undercroft/metadata"
 	"github.com/undercroft/undercroft/steward"
 )
@@ -30,6 +33,39 @@ func (m *machine) background() {
 			return
 		}
 	}
+}
+
+// beside lets jobs step while a batch runs.
+func (m *machine) beside(run func() history) history {
+	m.t.Helper()
+	p, troubled := m.proc, m.troubled()
+	jobs := p.Steward.Jobs()
+	m.rng.Shuffle(len(jobs), func(i, j int) { jobs[i], jobs[j] = jobs[j], jobs[i] })
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	for _, job := range jobs[:1+m.rng.IntN(4)] {
+		steps := 1 + m.rng.IntN(8)
+		wg.Go(func() {
+			for range steps {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				progress, err := job.Step(p.ctx)
+				if m.count("beside " + job.Name()); progress.Done > 0 || err != nil {
+					m.note("beside: %s: %+v %v", job.Name(), progress, err)
+				}
+				if err != nil && !troubled && !p.killed.Load() {
+					m.t.Errorf("%s beside operations: %v", job.Name(), err)
+				}
+			}
+		})
+	}
+	h := run()
+	close(done)
+	wg.Wait()
+	return h
 }
 
 // heal ends all faults, brings back what can be brought back, and lets repair
@@ -132,40 +168,28 @@ func (m *machine) noteWork(before, after steward.Counters) {
 	}
 }
 
-// replaceEmptied tells the store that disks whose directories are empty will
-// not come back, as their administrator does.
+// replaceEmptied gives up disks whose directories are empty, and makes new ones
+// there, as their administrator does.
 func (m *machine) replaceEmptied() {
 	m.t.Helper()
-	var lost []string
 	for _, x := range m.proc.Missing() {
-		if m.p.isEmpty(x.Path) {
-			lost = append(lost, x.ID)
+		if !m.p.isEmpty(x.Path) {
+			continue
 		}
-	}
-	if len(lost) == 0 {
-		return
-	}
-	err := m.proc.DB.Update(m.proc.ctx, "sim", func(tx *metadata.Tx) error {
-		rows, err := tx.Disks()
+		_, err := m.proc.RemoveLostDisk(m.proc.ctx, x.ID)
+		for n := 0; n < 5 && errors.Is(err, single.ErrRefused); n++ {
+			m.note("give up %s: %v", x.Path, err)
+			m.drain() // others have to be looked at first
+			_, err = m.proc.RemoveLostDisk(m.proc.ctx, x.ID)
+		}
 		if err != nil {
-			return err
+			m.t.Fatalf("give up %s: %v", x.Path, err)
 		}
-		for i := range rows {
-			if slices.Contains(lost, fmt.Sprintf("%x", rows[i].ID[:])) {
-				rows[i].State = metadata.DiskRemoved
-				if err := tx.PutDisk(&rows[i]); err != nil {
-					return err
-				}
-			}
+		if _, err := m.proc.AddDisk(m.proc.ctx, x.Path); err != nil {
+			m.t.Fatalf("add a disk at %s: %v", x.Path, err)
 		}
-		return nil
-	})
-	if err != nil {
-		m.t.Fatalf("remove disks: %v", err)
+		m.did("disk-replaced", "%s %s", x.Path, x.ID)
 	}
-	m.did("disk-replaced", "%v", lost)
-	m.stop()
-	m.start()
 }
 
 // ensure makes a directory below the root where there is none.

@@ -99,7 +99,7 @@ func (l *library) content(tag string) ([]byte, bool) {
 	if !ok {
 		return nil, false
 	}
-	out := []byte{}
+	out := make([]byte, 0, l.size(tag))
 	for _, p := range pieces {
 		out = append(out, bytesOf(p.seed, p.offset+p.length)[p.offset:]...)
 	}

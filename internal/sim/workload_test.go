@@ -214,7 +214,10 @@ func (m *machine) planPartCopy(c *call) {
 		m.planPart(c)
 		return
 	}
-	if n := m.lib.size(v.tag); n > 0 && m.chance(2) {
+	n := m.lib.size(v.tag)
+	if n > 8*mib { // or objects grow without bound
+		c.offset, c.length = m.rng.Int64N(n-mib), 1+m.rng.Int64N(mib)
+	} else if n > 0 && m.chance(2) {
 		c.offset = m.rng.Int64N(n)
 		c.length = 1 + m.rng.Int64N(n-c.offset)
 	}
@@ -248,7 +251,12 @@ func (m *machine) work() {
 	if m.chance(2) {
 		n = 2 + m.rng.IntN(7)
 	}
-	m.settle(m.batch(m.calls(n)))
+	calls := m.calls(n)
+	if m.chance(3) {
+		m.settle(m.beside(func() history { return m.batch(calls) }))
+		return
+	}
+	m.settle(m.batch(calls))
 }
 
 // calls plans a batch; half of the larger ones are about one key.
