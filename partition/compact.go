@@ -43,7 +43,7 @@ type Compacted struct {
 	Bytes  int64 // of them
 	Lost   int   // blobs written again in vain, as far as is known: somebody changed them meanwhile
 	Failed int   // stripes that could not be read, and stay
-	Rest   int64 // bytes that the stripes which stay take on all shards
+	Rest   int64 // bytes of all shards that lie within stripes which stay, absent columns included
 }
 
 // Compact moves blobs of a sealed partition to open ones, a bounded piece of
@@ -166,7 +166,7 @@ func (c *compaction) run(ctx context.Context, refs []metadata.Ref, last bool) er
 }
 
 func (c *compaction) isFull() bool {
-	return c.small >= c.store.batches.limit()*3/4 || c.large >= compactLarge || len(c.load) >= compactBlobs
+	return c.small >= c.full() || c.large >= compactLarge || len(c.load) >= compactBlobs
 }
 
 // free gives back what was not written.
@@ -199,17 +199,17 @@ func (c *compaction) takeUp(ctx context.Context, stripe int64, refs []metadata.R
 		live += int64(m.extent.Length)
 	}
 	size := blobd.FrameSize(h.Height) * int64(int(h.Columns)+c.view.m)
-	needed := live * int64(c.view.k+c.view.m) / int64(c.view.k)
-	good := size*100 <= needed*goodStripe || len(found) == 1 && live >= int64(c.batched) // as it would be again
+	good := size*100 <= c.again(live, len(found) == 1)*goodStripe
+	rest := blobd.FrameSize(h.Height) * int64(c.view.k+c.view.m)
 	if live == 0 || good && !c.opts.All {
-		c.out.Rest += size
+		c.out.Rest += rest
 		return nil
 	}
 	if err := c.opts.Pace(ctx, live); err != nil {
 		return err
 	}
 	if err := c.read(ctx, h, found); err != nil {
-		c.out.Rest += size
+		c.out.Rest += rest
 		return c.unread(ctx, err)
 	}
 	for _, m := range found {
@@ -222,6 +222,21 @@ func (c *compaction) takeUp(ctx context.Context, stripe int64, refs []metadata.R
 	}
 	return nil
 }
+
+// again is about what the live bytes of a stripe take once they are written
+// again. A stripe may be too short for all columns for good, and is not to be moved
+// for that: it would be as short.
+func (c *compaction) again(live int64, lone bool) int64 { //nolint:revive // lone is a fact about live
+	filled := max(live, int64(c.full()))
+	if lone && live >= int64(c.batched) {
+		filled = live
+	}
+	columns := min(max(filled/int64(c.store.opts.MinColumn), 1), int64(c.view.k))
+	return live * (columns + int64(c.view.m)) / columns
+}
+
+// full is how many bytes of small blobs are enough for a stripe.
+func (c *compaction) full() int { return c.store.batches.limit() / 4 * 3 }
 
 // unread passes on what is wrong with more than the stripe. The log of one that
 // cannot be read is repair's and scrub's.

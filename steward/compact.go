@@ -15,6 +15,9 @@ import (
 const (
 	// compactRest is how long a partition rests of which nothing could be moved.
 	compactRest = 10 * time.Minute
+	// compactSettled is how long one rests that is as small as it gets: until then
+	// only what dies in it changes that.
+	compactSettled = 24 * time.Hour
 	// compactIdle is how long nothing must have been written to an open
 	// partition for its garbage to be reason enough to end it.
 	compactIdle = 10 * time.Minute
@@ -54,6 +57,7 @@ type measured struct {
 type resting struct {
 	until time.Time
 	live  int64
+	all   bool // it was to move as a whole
 }
 
 // filled is how far an open partition was written, and since when.
@@ -227,6 +231,8 @@ func (j *compact) settle(c *compacting) {
 	switch {
 	case !c.all && c.space.Allocated > rest+rest/20+minGain(&c.Partition):
 		j.whole[c.ID] = true
+	case c.total.Failed == 0 && c.total.Lost == 0 && c.total.Blobs == 0:
+		j.rest(c, compactSettled)
 	case c.total.Failed > 0 || c.total.Blobs == 0:
 		j.rest(c, compactRest)
 	case c.total.Lost > 0:
@@ -237,7 +243,7 @@ func (j *compact) settle(c *compacting) {
 
 // rest leaves a partition alone for a while.
 func (j *compact) rest(c *compacting, d time.Duration) {
-	j.rests[c.ID] = resting{j.opts.Now().Add(d), c.live}
+	j.rests[c.ID] = resting{j.opts.Now().Add(d), c.live, c.all}
 }
 
 // read reads a partition's row and live bytes.

@@ -51,10 +51,12 @@ func (j *compact) choose(ctx context.Context, now time.Time) error {
 		c := compacting{candidate: *p, space: j.measure(ctx, p, false)}
 		taken += c.space.Allocated
 		needed += c.needed()
-		if r, ok := j.rests[p.ID]; ok && now.Before(r.until) && r.live-p.live < p.Capacity*int64(p.K)/sweepDivisor {
+		wide := j.wide.has(p.ID) && j.isShort(&p.Partition)
+		r, ok := j.rests[p.ID]
+		if ok && (r.all || !wide) && now.Before(r.until) && r.live-p.live < p.Capacity*int64(p.K)/sweepDivisor {
 			return
 		}
-		if j.wide.has(p.ID) && j.isShort(&p.Partition) {
+		if wide {
 			c.all = true
 			short = append(short, c)
 			return
