@@ -3,17 +3,12 @@ package steward_test
 import (
 	"bytes"
 	"fmt"
-	"math/rand/v2"
-	"os"
 	"sync"
 	"testing"
 	"time"
 
-	pebblevfs "github.com/cockroachdb/pebble/v2/vfs"
-
 	"github.com/undercroft/undercroft/internal/single"
 	"github.com/undercroft/undercroft/internal/testcluster"
-	"github.com/undercroft/undercroft/internal/vfs"
 	"github.com/undercroft/undercroft/internal/vfs/faultfs"
 	"github.com/undercroft/undercroft/objects"
 	"github.com/undercroft/undercroft/s3"
@@ -36,48 +31,23 @@ func TestPowerLossDuringCompaction(t *testing.T) {
 		e.remove(fmt.Sprint("lone", i))
 	}
 	e.run("collect", "seal")
-	every := 4
-	switch {
-	case os.Getenv("UNDERCROFT_TEST_LONG") != "":
-		every = 1
-	case testing.Short():
-		every = 12
-	}
-	var mu sync.Mutex
-	var crashes []*vfs.MemFS
-	number := 0
-	rng := rand.New(rand.NewPCG(1, 1))
-	e.Faults.Hook(func(op faultfs.Op) {
-		mu.Lock()
-		defer mu.Unlock()
-		if op.Kind&faultfs.Changes == 0 {
-			return
-		}
-		if number++; number%every == 0 {
-			crashes = append(crashes, e.Mem().CrashClone(pebblevfs.CrashCloneCfg{UnsyncedDataPercent: len(crashes) % 3 * 50, RNG: rng}))
-		}
-	})
+	crashes := e.crashing(4, func(faultfs.Op) bool { return false })
 	if c := e.RunSteward(); c.CompactedBlobs == 0 || c.Dropped == 0 {
 		t.Errorf("nothing was compacted: %+v", c)
 	}
-	e.Faults.Hook(nil)
-	e.holdsShelf(s)
-	for i, fs := range crashes {
-		o := compacting(testcluster.Options{Disks: 3, FS: fs})
+	n, _ := crashes.each(func(t *testing.T, _ int, left crash) {
+		t.Helper()
+		o := compacting(testcluster.Options{Disks: 3, FS: left.fs})
 		after := &env{testcluster.New(t, o), t}
 		after.MustCheck()
 		after.holdsShelf(s)
 		after.RunSteward()
 		after.holdsShelf(s)
 		after.mustBeWithin(130)
-		after.Stop()
-		if t.Failed() {
-			t.Fatalf("crash %d of %d, %d%% of the unsynced kept", i, len(crashes), i%3*50)
-		}
-	}
-	t.Logf("%d crashes at %d changes", len(crashes), number)
-	if len(crashes) < 4 {
-		t.Errorf("only %d crashes", len(crashes))
+	})
+	e.holdsShelf(s)
+	if n < 2 {
+		t.Errorf("only %d crashes", n)
 	}
 }
 

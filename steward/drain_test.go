@@ -3,12 +3,9 @@ package steward_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"strings"
 	"sync"
 	"testing"
-
-	pebblevfs "github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/undercroft/undercroft/internal/single"
 	"github.com/undercroft/undercroft/internal/testcluster"
@@ -123,57 +120,21 @@ func TestPowerLossDuringDrain(t *testing.T) {
 	e := newEnv(t, scheme(4, sc))
 	s := e.fillShelf(10)
 	dir := e.busiest()
-	every := 6
-	switch {
-	case os.Getenv("UNDERCROFT_TEST_LONG") != "":
-		every = 1
-	case testing.Short():
-		every = 24
-	}
-	type left struct {
-		op      faultfs.Op
-		percent int
-		fs      *vfs.MemFS
-	}
-	var mu sync.Mutex
-	var crashes []left
-	number := 0
-	rng := rand.New(rand.NewPCG(1, 1))
-	e.Faults.Hook(func(op faultfs.Op) {
-		if op.Kind&faultfs.Changes == 0 {
-			return
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		moving := op.Kind == faultfs.Sync && strings.Contains(op.Name, "/tmp/")
-		if number++; number%every != 0 && op.Kind&(faultfs.Rename|faultfs.Remove) == 0 && !moving {
-			return
-		}
-		percent := []int{0, 50, 100}[len(crashes)%3]
-		crashes = append(crashes, left{op, percent, e.Mem().CrashClone(pebblevfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng})})
+	crashes := e.crashing(6, func(op faultfs.Op) bool {
+		return op.Kind&(faultfs.Rename|faultfs.Remove|faultfs.Sync) != 0 && strings.Contains(op.Name, "/tmp/")
 	})
 	e.drain(dir)
 	if c := e.RunSteward(); c.Moved == 0 {
 		t.Errorf("nothing was moved: %+v", c)
 	}
 	e.must(e.AwaitMirrors(t.Context()))
-	e.Faults.Hook(nil)
-	e.drained(dir)
-	e.holdsShelf(s)
-	e.mustBeWhole()
-	moves := 0
-	for i, c := range crashes {
-		if strings.Contains(c.op.Name, "/tmp/") {
-			moves++
-		}
-		if testing.Short() && i%4 != 0 {
-			continue
-		}
+	n, moves := crashes.each(func(t *testing.T, i int, left crash) {
+		t.Helper()
 		if i%3 == 0 {
-			e.must(c.fs.RemoveAll(dir)) // and the disk is gone for good
+			e.must(left.fs.RemoveAll(dir)) // and the disk is gone for good
 		}
 		o := scheme(4, sc)
-		o.FS, o.Dirs = c.fs, e.Dirs()
+		o.FS, o.Dirs = left.fs, e.Dirs()
 		o.Edit = func(o *single.Options) { o.Scheme, o.Steward.RepairDelay = sc, -1 }
 		after := &env{testcluster.New(t, o), t}
 		after.holdsShelf(s)
@@ -182,14 +143,12 @@ func TestPowerLossDuringDrain(t *testing.T) {
 		if i%3 != 0 {
 			after.mustBeWhole()
 		}
-		after.Stop()
-		if t.Failed() {
-			t.Fatalf("crash %d before %+v, %d%% of the unsynced kept", i, c.op, c.percent)
-		}
-	}
-	t.Logf("%d crashes, %d of them in temporary files", len(crashes), moves)
-	if len(crashes) < 4 || moves == 0 {
-		t.Errorf("%d crashes, %d of them in temporary files: too few", len(crashes), moves)
+	})
+	e.drained(dir)
+	e.holdsShelf(s)
+	e.mustBeWhole()
+	if n < 4 || moves == 0 {
+		t.Errorf("%d crashes, %d of them in temporary files: too few", n, moves)
 	}
 }
 

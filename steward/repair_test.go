@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -328,42 +327,8 @@ func TestPowerLossDuringRepair(t *testing.T) {
 	dir := e.busiest()
 	e.Stop()
 	e.must(e.FS.RemoveAll(dir))
-	every := 4
-	switch {
-	case os.Getenv("UNDERCROFT_TEST_LONG") != "":
-		every = 1
-	case testing.Short():
-		every = 12
-	}
-	const maxCrashes = 48
-	type left struct {
-		op      faultfs.Op
-		percent int
-		fs      *vfs.MemFS
-	}
-	var mu sync.Mutex
-	var crashes []left
-	number := 0
-	rng := rand.New(rand.NewPCG(1, 1))
-	e.Faults.Hook(func(op faultfs.Op) {
-		if op.Kind&faultfs.Changes == 0 {
-			return
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		if number++; number%every != 0 && op.Kind&(faultfs.Rename|faultfs.Remove) == 0 {
-			return
-		}
-		if len(crashes) >= maxCrashes { // each is a whole store in memory
-			for i := range maxCrashes / 2 {
-				crashes[i] = crashes[2*i+i%2]
-			}
-			clear(crashes[maxCrashes/2:])
-			crashes = crashes[:maxCrashes/2]
-			every *= 2
-		}
-		percent := []int{0, 50, 100}[number%3]
-		crashes = append(crashes, left{op, percent, e.Mem().CrashClone(pebblevfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng})})
+	crashes := e.crashing(4, func(op faultfs.Op) bool {
+		return op.Kind&(faultfs.Rename|faultfs.Remove|faultfs.Sync) != 0 && strings.Contains(op.Name, "/tmp/")
 	})
 	e.Start()
 	e.RunSteward() // seals without the disk
@@ -371,33 +336,24 @@ func TestPowerLossDuringRepair(t *testing.T) {
 	if c := e.RunSteward(); c.Repaired == 0 {
 		t.Errorf("nothing was repaired: %+v", c)
 	}
-	e.Faults.Hook(nil)
-	e.holdsShelf(s)
-	e.mustBeWhole()
-	renames := 0
-	for i, c := range crashes {
-		if strings.Contains(c.op.Name, "/tmp/") {
-			renames++
-		}
+	n, renames := crashes.each(func(t *testing.T, i int, left crash) {
+		t.Helper()
 		if i%2 == 0 { // where it is there, the loss of the directory was not durable: the disk is back
-			e.must(c.fs.RemoveAll(dir))
+			e.must(left.fs.RemoveAll(dir))
 		}
 		o := scheme(4, sc)
-		o.FS, o.Dirs = c.fs, e.Dirs()
+		o.FS, o.Dirs = left.fs, e.Dirs()
 		o.Edit = func(o *single.Options) { o.Scheme, o.Steward.RepairDelay = sc, -1 }
 		after := &env{testcluster.New(t, o), t}
 		after.holdsShelf(s)
 		after.RunSteward()
 		after.holdsShelf(s)
 		after.mustBeWhole()
-		after.Stop()
-		if t.Failed() {
-			t.Fatalf("crash %d before %+v, %d%% of the unsynced kept", i, c.op, c.percent)
-		}
-	}
-	t.Logf("%d crashes, %d of them in temporary files", len(crashes), renames)
-	if len(crashes) < 4 || renames == 0 {
-		t.Errorf("%d crashes, %d of them in temporary files: too few", len(crashes), renames)
+	})
+	e.holdsShelf(s)
+	e.mustBeWhole()
+	if n < 4 || renames == 0 {
+		t.Errorf("%d crashes, %d of them in temporary files: too few", n, renames)
 	}
 }
 
