@@ -187,6 +187,9 @@ func (r *repair) choose(ctx context.Context, rows []metadata.Disk) (*disk, error
 			best, most = d, room
 		}
 	}
+	if best == nil && len(causes) == 0 {
+		return nil, fmt.Errorf("%w %s: each has another shard of its partition, or is not in service", ErrNoTarget, r.id())
+	}
 	if best == nil {
 		return nil, fmt.Errorf("%w %s: %w", ErrNoTarget, r.id(), errors.Join(causes...))
 	}

@@ -111,12 +111,12 @@ func (s *System) mayGiveUp(ctx context.Context, row metadata.Disk) error {
 		return err
 	}
 	if o.Fatal > 0 {
-		return fmt.Errorf("%w: %d of the %d partitions with a shard on %s are short of more shards than they have parity without it: "+
-			"objects in them would be lost for good; bring disks that are missing back first, or delete the objects", ErrRefused, o.Fatal, o.Shards, row.Path)
+		return fmt.Errorf("%w: %d partitions with a shard on %s are short of more shards than they have parity without it: "+
+			"objects in them would be lost for good; bring disks that are missing back first, or delete the objects", ErrRefused, o.Fatal, row.Path)
 	}
 	if o.Doubtful > 0 {
-		return fmt.Errorf("%w: %d of the %d partitions with a shard on %s need disks that came into service and were not looked at yet: "+
-			"wait for the job repair, undercroft admin repair --watch", ErrRefused, o.Doubtful, o.Shards, row.Path)
+		return fmt.Errorf("%w: %d partitions with a shard on %s need disks that came into service and were not looked at yet: "+
+			"wait for the job repair, undercroft admin repair --watch", ErrRefused, o.Doubtful, row.Path)
 	}
 	// Nothing new is placed there, whatever is under way.
 	if err := s.Store.Leave(row.ID); err != nil {

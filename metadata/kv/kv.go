@@ -41,7 +41,9 @@ var (
 	// that the retries ran out. Nothing was applied.
 	ErrConflict = errors.New("kv: transaction conflict")
 	// ErrUnknownCommit says that the commit may or may not have been applied.
-	// It is never applied later than the return of the call.
+	// What it wrote may come to be seen only after the return of the call, where
+	// the log does not answer: who reads and does not find it may not say that it
+	// was not applied, only that nobody was told so.
 	ErrUnknownCommit = errors.New("kv: commit outcome unknown")
 	// ErrTooOld says that the transaction outlived MaxAge. Nothing was applied.
 	ErrTooOld = errors.New("kv: transaction too old")
