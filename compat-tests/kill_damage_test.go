@@ -406,7 +406,16 @@ func heal(t *testing.T, s *server, damaged []string) {
 		}
 	}
 	for dir := range missing {
-		admin("disk", "remove", dir, "--lost")
+		// Refused until the disks that are there were looked at.
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		err := s.poll(ctx, func() error {
+			_, err := s.administer(t, "disk", "remove", dir, "--lost")
+			return err
+		})
+		cancel()
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	for dir := range missing {
 		if err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o750)); err != nil {

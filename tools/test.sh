@@ -24,6 +24,9 @@ if ! have_compiler; then
   echo "!! no C compiler: the tests run WITHOUT the race detector. Install gcc and the C library's headers." >&2
 fi
 
+# Tests keep whole stores in memory: garbage is collected before it fills the machine.
+export GOMEMLIMIT=${GOMEMLIMIT:-3GiB}
+
 echo "== building the binary as it is shipped"
 CGO_ENABLED=0 "$GO" build -o /dev/null ./cmd/undercroft
 
@@ -31,8 +34,8 @@ echo "== fuzzing every target for ${FUZZTIME:=3s}"
 FUZZTIME=$FUZZTIME tools/fuzz.sh
 
 if [ -n "$race" ]; then
-  echo "== testing large objects, which the race detector makes too slow"
-  "$GO" test -timeout 15m ./objects ./internal/testcluster
+  echo "== testing large objects and the simulation, which the race detector makes too slow"
+  "$GO" test -timeout 15m ./objects ./internal/testcluster ./internal/sim
 fi
 
 echo "== testing everything ${race:-without -race}"
