@@ -24,8 +24,8 @@ func within[T any](n *node, limit time.Duration, op func() (T, error), late func
 	done, gone := make(chan result), make(chan struct{})
 	n.busy.Add(1)
 	go func() {
-		defer n.busy.Add(-1)
 		v, err := op()
+		n.busy.Add(-1) // before anybody knows: who goes on finds the node free
 		select {
 		case done <- result{v, err}:
 		case <-gone:
