@@ -177,11 +177,7 @@ func (s *Set) join(n *node) error {
 	list, err := s.List(Virtual)
 	live := s.open.all()
 	if err == nil {
-		s.mu.Lock()
-		n.life.Add(1)
-		n.role.Store(joining)
-		s.refreshLocked()
-		s.mu.Unlock()
+		err = s.enlist(n)
 	}
 	s.names.Unlock()
 	if err != nil {
@@ -201,6 +197,21 @@ func (s *Set) join(n *node) error {
 		}
 	}
 	return s.promote(n)
+}
+
+// enlist makes a node get every change from now on. It does not where the record
+// could not be written to it meanwhile: as a member it would be in the way of each
+// later one.
+func (s *Set) enlist(n *node) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n.unreachable.Load() || n.retired.Load() {
+		return errAborted
+	}
+	n.life.Add(1)
+	n.role.Store(joining)
+	s.refreshLocked()
+	return nil
 }
 
 // prepare empties a node, whatever stale files it has, and sees that there is
@@ -438,7 +449,7 @@ func (s *Set) promote(n *node) error {
 	s.publishing.Lock()
 	defer s.publishing.Unlock()
 	s.mu.Lock()
-	if n.retired.Load() || !n.role.CompareAndSwap(joining, active) {
+	if n.unreachable.Load() || n.retired.Load() || !n.role.CompareAndSwap(joining, active) {
 		s.mu.Unlock()
 		return errAborted
 	}
