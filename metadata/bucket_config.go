@@ -20,13 +20,15 @@ const (
 	ConfigCORS              ConfigKind = 5
 	ConfigTagging           ConfigKind = 6
 	ConfigRequestPayment    ConfigKind = 7
+	ConfigWebsite           ConfigKind = 11
 
-	lastConfig = ConfigRequestPayment
+	lastConfig = ConfigWebsite
 )
 
 // String is the kind for people.
 func (k ConfigKind) String() string {
-	names := [...]string{"", "acl", "ownership", "public-access-block", "policy", "cors", "tagging", "request-payment"}
+	names := [...]string{"", "acl", "ownership", "public-access-block", "policy", "cors", "tagging", "request-payment",
+		"encryption", "object-lock", "lifecycle", "website"}
 	if int(k) < len(names) && k != 0 {
 		return names[k]
 	}

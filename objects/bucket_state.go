@@ -21,6 +21,7 @@ const (
 	ConfigCORS              = metadata.ConfigCORS
 	ConfigTagging           = metadata.ConfigTagging
 	ConfigRequestPayment    = metadata.ConfigRequestPayment
+	ConfigWebsite           = metadata.ConfigWebsite
 )
 
 // BucketState is a bucket with its configuration, as one version of the
