@@ -20,6 +20,8 @@ const (
 	ConfigCORS              ConfigKind = 5
 	ConfigTagging           ConfigKind = 6
 	ConfigRequestPayment    ConfigKind = 7
+	ConfigEncryption        ConfigKind = 8
+	ConfigLifecycle         ConfigKind = 10
 	ConfigWebsite           ConfigKind = 11
 
 	lastConfig = ConfigWebsite

@@ -21,6 +21,8 @@ const (
 	ConfigCORS              = metadata.ConfigCORS
 	ConfigTagging           = metadata.ConfigTagging
 	ConfigRequestPayment    = metadata.ConfigRequestPayment
+	ConfigEncryption        = metadata.ConfigEncryption
+	ConfigLifecycle         = metadata.ConfigLifecycle
 	ConfigWebsite           = metadata.ConfigWebsite
 )
 
