@@ -12,7 +12,11 @@ cases='leaves|s3|../iam
 leaves|s3/deeper|../iam
 leaves|iam|../checksum
 leaves|placement|../s3
+leaves|sse|../s3
 directory|iam/directory|../objects
+keys|keys|../metadata
+keys|keys/transit|../iam
+keyring|keys/keyring|../objects
 checksum|checksum|../s3
 sigv4|sigv4|../iam
 sigv4|sigv2|../iam

@@ -52,6 +52,12 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 	}
 }
 
+// box is a sealed data key, and what it is opened with.
+type box struct {
+	key, encCtx string
+	sealed      []byte
+}
+
 func generate(t *testing.T, s Store, name, encCtx string) (keys.DataKey, []byte) {
 	t.Helper()
 	plain, sealed, err := s.Provider.Generate(t.Context(), name, []byte(encCtx))
@@ -64,17 +70,17 @@ func generate(t *testing.T, s Store, name, encCtx string) (keys.DataKey, []byte)
 	return plain, sealed
 }
 
-func wantOpen(t *testing.T, s Store, name string, sealed []byte, encCtx string, want keys.DataKey) {
+func wantOpen(t *testing.T, s Store, b box, want keys.DataKey) {
 	t.Helper()
-	got, err := s.Provider.Unseal(t.Context(), name, sealed, []byte(encCtx))
+	got, err := s.Provider.Unseal(t.Context(), b.key, b.sealed, []byte(b.encCtx))
 	if err != nil || got != want {
 		t.Errorf("Unseal: another data key, or %v", err)
 	}
 }
 
-func wantClosed(t *testing.T, s Store, name string, sealed []byte, encCtx string, want error) {
+func wantClosed(t *testing.T, s Store, b box, want error) {
 	t.Helper()
-	got, err := s.Provider.Unseal(t.Context(), name, sealed, []byte(encCtx))
+	got, err := s.Provider.Unseal(t.Context(), b.key, b.sealed, []byte(b.encCtx))
 	if !errors.Is(err, want) || got != (keys.DataKey{}) {
 		t.Errorf("Unseal: %v, want %v and no data key", err, want)
 	}
@@ -84,8 +90,8 @@ func testRoundTrip(t *testing.T, s Store) {
 	s.Create(t, "one")
 	for _, encCtx := range []string{"", `{"a":"b"}`, "\x00\xff not text"} {
 		plain, sealed := generate(t, s, "one", encCtx)
-		wantOpen(t, s, "one", sealed, encCtx, plain)
-		wantOpen(t, s, "one", sealed, encCtx, plain)
+		wantOpen(t, s, box{"one", encCtx, sealed}, plain)
+		wantOpen(t, s, box{"one", encCtx, sealed}, plain)
 	}
 	if err := s.Provider.Check(t.Context(), "one"); err != nil {
 		t.Errorf("Check: %v", err)
@@ -95,7 +101,7 @@ func testRoundTrip(t *testing.T, s Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantOpen(t, s, "one", sealed, "", plain)
+	wantOpen(t, s, box{"one", "", sealed}, plain)
 }
 
 func testFresh(t *testing.T, s Store) {
@@ -114,17 +120,17 @@ func testContext(t *testing.T, s Store) {
 	s.Create(t, "one")
 	_, sealed := generate(t, s, "one", "mine")
 	for _, other := range []string{"", "min", "mine ", "yours"} {
-		wantClosed(t, s, "one", sealed, other, keys.ErrInvalid)
+		wantClosed(t, s, box{"one", other, sealed}, keys.ErrInvalid)
 	}
 	_, sealed = generate(t, s, "one", "")
-	wantClosed(t, s, "one", sealed, "mine", keys.ErrInvalid)
+	wantClosed(t, s, box{"one", "mine", sealed}, keys.ErrInvalid)
 }
 
 func testOtherKey(t *testing.T, s Store) {
 	s.Create(t, "one")
 	s.Create(t, "two")
 	_, sealed := generate(t, s, "one", "c")
-	wantClosed(t, s, "two", sealed, "c", keys.ErrInvalid)
+	wantClosed(t, s, box{"two", "c", sealed}, keys.ErrInvalid)
 }
 
 func testDamage(t *testing.T, s Store) {
@@ -142,7 +148,7 @@ func testDamage(t *testing.T, s Store) {
 		damaged = append(damaged, b)
 	}
 	for _, b := range damaged {
-		wantClosed(t, s, "one", b, "c", keys.ErrInvalid)
+		wantClosed(t, s, box{"one", "c", b}, keys.ErrInvalid)
 	}
 }
 
@@ -150,7 +156,7 @@ func testLongContext(t *testing.T, s Store) {
 	s.Create(t, "one")
 	longest := string(bytes.Repeat([]byte("c"), keys.MaxContext))
 	plain, sealed := generate(t, s, "one", longest)
-	wantOpen(t, s, "one", sealed, longest, plain)
+	wantOpen(t, s, box{"one", longest, sealed}, plain)
 	if _, _, err := s.Provider.Generate(t.Context(), "one", []byte(longest+"c")); !errors.Is(err, keys.ErrContext) {
 		t.Errorf("a context of more than %d bytes: %v", keys.MaxContext, err)
 	}
@@ -162,7 +168,7 @@ func wantUnusable(t *testing.T, s Store, name string, sealed []byte, want error)
 	if plain, b, err := s.Provider.Generate(t.Context(), name, nil); !errors.Is(err, want) || b != nil || plain != (keys.DataKey{}) {
 		t.Errorf("Generate: %v, want %v", err, want)
 	}
-	wantClosed(t, s, name, sealed, "", want)
+	wantClosed(t, s, box{name, "", sealed}, want)
 	if b, err := s.Provider.Rewrap(t.Context(), name, sealed, nil); !errors.Is(err, want) || b != nil {
 		t.Errorf("Rewrap: %v, want %v", err, want)
 	}
@@ -178,7 +184,7 @@ func testNoKey(t *testing.T, s Store) {
 	// It is found as soon as it is there.
 	s.Create(t, "none")
 	plain, sealed := generate(t, s, "none", "")
-	wantOpen(t, s, "none", sealed, "", plain)
+	wantOpen(t, s, box{"none", "", sealed}, plain)
 }
 
 func testDelete(t *testing.T, s Store) {
@@ -186,10 +192,10 @@ func testDelete(t *testing.T, s Store) {
 	s.Create(t, "two")
 	plain, sealed := generate(t, s, "one", "")
 	other, sealedOther := generate(t, s, "two", "")
-	wantOpen(t, s, "one", sealed, "", plain)
+	wantOpen(t, s, box{"one", "", sealed}, plain)
 	s.Delete(t, "one")
 	wantUnusable(t, s, "one", sealed, keys.ErrNoKey)
-	wantOpen(t, s, "two", sealedOther, "", other)
+	wantOpen(t, s, box{"two", "", sealedOther}, other)
 }
 
 func testDisable(t *testing.T, s Store) {
@@ -201,7 +207,7 @@ func testDisable(t *testing.T, s Store) {
 	s.Disable(t, "one")
 	wantUnusable(t, s, "one", sealed, keys.ErrDisabled)
 	s.Enable(t, "one")
-	wantOpen(t, s, "one", sealed, "", plain)
+	wantOpen(t, s, box{"one", "", sealed}, plain)
 	if err := s.Provider.Check(t.Context(), "one"); err != nil {
 		t.Errorf("Check of an enabled key: %v", err)
 	}
@@ -212,36 +218,36 @@ func testRotate(t *testing.T, s Store) {
 	first, sealedFirst := generate(t, s, "one", "c")
 	s.Rotate(t, "one")
 	second, sealedSecond := generate(t, s, "one", "c")
-	wantOpen(t, s, "one", sealedFirst, "c", first)
-	wantOpen(t, s, "one", sealedSecond, "c", second)
+	wantOpen(t, s, box{"one", "c", sealedFirst}, first)
+	wantOpen(t, s, box{"one", "c", sealedSecond}, second)
 }
 
 // rewrap returns what Rewrap says, without error.
-func rewrap(t *testing.T, s Store, name string, sealed []byte, encCtx string) []byte {
+func rewrap(t *testing.T, s Store, b box) []byte {
 	t.Helper()
-	b, err := s.Provider.Rewrap(t.Context(), name, sealed, []byte(encCtx))
+	fresh, err := s.Provider.Rewrap(t.Context(), b.key, b.sealed, []byte(b.encCtx))
 	if err != nil {
 		t.Fatalf("Rewrap: %v", err)
 	}
-	return b
+	return fresh
 }
 
 func testRewrap(t *testing.T, s Store) {
 	s.Create(t, "one")
 	plain, sealed := generate(t, s, "one", "c")
-	if rewrap(t, s, "one", sealed, "c") != nil {
+	if rewrap(t, s, box{"one", "c", sealed}) != nil {
 		t.Error("a data key of the newest version was sealed anew")
 	}
 	s.Rotate(t, "one")
 	s.Rotate(t, "one")
-	fresh := rewrap(t, s, "one", sealed, "c")
+	fresh := rewrap(t, s, box{"one", "c", sealed})
 	if fresh == nil || bytes.Equal(fresh, sealed) || len(fresh) > keys.MaxSealed {
 		t.Fatalf("Rewrap made %d bytes", len(fresh))
 	}
-	wantOpen(t, s, "one", fresh, "c", plain)
-	wantOpen(t, s, "one", sealed, "c", plain)
-	wantClosed(t, s, "one", fresh, "another", keys.ErrInvalid)
-	if rewrap(t, s, "one", fresh, "c") != nil {
+	wantOpen(t, s, box{"one", "c", fresh}, plain)
+	wantOpen(t, s, box{"one", "c", sealed}, plain)
+	wantClosed(t, s, box{"one", "another", fresh}, keys.ErrInvalid)
+	if rewrap(t, s, box{"one", "c", fresh}) != nil {
 		t.Error("a data key was sealed anew twice")
 	}
 }
@@ -273,10 +279,10 @@ func testDrop(t *testing.T, s Store) {
 	s.Create(t, "one")
 	plain, old := generate(t, s, "one", "c")
 	s.Rotate(t, "one")
-	fresh := rewrap(t, s, "one", old, "c")
+	fresh := rewrap(t, s, box{"one", "c", old})
 	s.Drop(t, "one")
-	wantOpen(t, s, "one", fresh, "c", plain)
-	wantClosed(t, s, "one", old, "c", keys.ErrInvalid)
+	wantOpen(t, s, box{"one", "c", fresh}, plain)
+	wantClosed(t, s, box{"one", "c", old}, keys.ErrInvalid)
 }
 
 func testCancelled(t *testing.T, s Store) {
