@@ -57,8 +57,12 @@ const (
 	WrongCounter ProblemKind = "wrong-counter"
 	// AccountMismatch is a disagreement of the rows of accounts, users and access keys.
 	AccountMismatch ProblemKind = "account-mismatch"
+	// KeyMismatch is a disagreement about an encryption key.
+	KeyMismatch ProblemKind = "key-mismatch"
 	// OldIntent is an intent that nobody finished for a day.
 	OldIntent ProblemKind = "old-intent"
+	// LockMismatch: a lock that protects nothing, or is where none can be.
+	LockMismatch ProblemKind = "lock-mismatch"
 )
 
 // Problem is one finding of Check.
@@ -287,7 +291,7 @@ func tables() map[byte]rowCheck {
 		tagGarbage: checkGarbage, tagIntent: checkIntent, tagPartition: checkPartition, tagDisk: checkDisk,
 		tagToken: checkToken, tagCounter: checkCounter, tagIdentity: checkIdentity,
 		tagJob: checkJob, tagHolder: checkHolder,
-		tagScrub: checkScrubbed,
+		tagScrub: checkScrubbed, tagEncryptionKey: checkEncryptionKey,
 	}
 }
 

@@ -75,6 +75,20 @@ func grantedObject() *Object {
 	}
 }
 
+func redirecting() *Object {
+	return &Object{Ord: 1, Attributes: Attributes{WebsiteRedirect: "/new"}}
+}
+
+func encryptedObject() *Object {
+	return &Object{
+		Ord: 1, Size: 5, Data: Data{Kind: DataInline, ID: sampleID(1)},
+		Encryption: &Encryption{
+			Mode: EncryptedKMS, KeyID: "team/blue", DataKey: []byte("data key"), Sealed: []byte("object key"),
+			Context: []byte(`{"a":"b"}`), BucketKey: true,
+		},
+	}
+}
+
 func sampleTally(n int64) ScrubTally {
 	return ScrubTally{Partitions: n, Stripes: n + 1, Frames: n + 2, Bytes: n + 3, Damaged: n + 4, Passed: n + 5, Mismatched: n + 6, Unreadable: n + 7}
 }
@@ -96,6 +110,7 @@ func codecCases() []codecCase {
 	bucket := &Bucket{Name: "photos", Owner: strings.Repeat("ab", 32), Region: "us-east-1", Created: at(1), Versioning: VersioningSuspended, Token: sampleID(8)}
 	upload := &Upload{Initiated: at(1_795_000_000_000), Owner: "me", Attributes: Attributes{ContentType: "a/b", User: []Pair{{"k", "v"}}}, Checksum: Checksum{Algorithm: "SHA1", Type: "COMPOSITE"}, Token: sampleID(7)}
 	begun := &Upload{Owner: "me", Initiator: "you"}
+	sealed := &Upload{Owner: "me", Encryption: &Encryption{Mode: EncryptedC, Sealed: []byte("object key")}}
 	part := &Part{Size: 5 << 20, Modified: at(2), ETag: strings.Repeat("0f", 16), Checksums: sampleObject().Checksums, Slices: sampleSlices(), Token: sampleID(6)}
 	partition := &Partition{State: PartitionSealed, Epoch: 1<<32 - 1, K: 2, M: 1, Secret: sampleID(3), Shards: []DiskID{sampleID(1), sampleID(2), sampleID(3)}, Lost: []uint8{0, 2}, Capacity: 1 << 30, End: 8192, Class: "STANDARD", Created: at(-5), Damaged: []uint8{1}}
 	disk := &Disk{State: DiskDraining, Path: "/mnt/d1", Added: at(9), Parity: 2}
@@ -117,14 +132,22 @@ func codecCases() []codecCase {
 	scrubbed := &Scrubbed{Looked: at(17), Verified: at(-18), Found: sampleTally(1), Began: at(19), Next: 1 << 40, Current: sampleTally(300), Round: 20, Walk: 21}
 	round := &ScrubRound{Started: at(22), Ended: at(23), Hurry: true, Tally: sampleTally(25), Last: ScrubTally{Frames: 1}, Number: 26}
 	id := cluster{format: 1, id: sampleID(1)}
+	local := sampleEncryptionKey()
 	return []codecCase{
 		{"object", sampleObject(), encodeObject(sampleObject()), erase(decodeObject), goldenObject},
 		{"object with everything", fullObject(), encodeObject(fullObject()), erase(decodeObject), goldenFullObject},
+		{"object that redirects", redirecting(), encodeObject(redirecting()), erase(decodeObject), goldenRedirecting},
 		{"object with tags and grants", grantedObject(), encodeObject(grantedObject()), erase(decodeObject), goldenGranted},
+		{"locked object", lockedObject(), encodeObject(lockedObject()), erase(decodeObject), goldenLocked},
+		{"locked upload", heldUpload(), encodeUpload(heldUpload()), erase(decodeUpload), goldenHeldUpload},
+		{"bucket with object lock", lockBucket(), encodeBucket(lockBucket()), erase(decodeBucket), goldenLockBucket},
+		{"bucket with object lock alone", &Bucket{ObjectLock: &ObjectLock{}}, encodeBucket(&Bucket{ObjectLock: &ObjectLock{}}), erase(decodeBucket), "013900"},
+		{"encrypted object", encryptedObject(), encodeObject(encryptedObject()), erase(decodeObject), goldenEncrypted},
 		{"no object", &Object{}, encodeObject(&Object{}), erase(decodeObject), "01"},
 		{"bucket", bucket, encodeBucket(bucket), erase(decodeBucket), goldenBucket},
 		{"upload", upload, encodeUpload(upload), erase(decodeUpload), goldenUpload},
 		{"upload of another", begun, encodeUpload(begun), erase(decodeUpload), "0111026d652903796f75"},
+		{"encrypted upload", sealed, encodeUpload(sealed), erase(decodeUpload), goldenSealed},
 		{"part", part, encodePart(part), erase(decodePart), goldenPart},
 		{"manifest", manifest, row.b, erase(decodeManifest), goldenManifest},
 		{"partition", partition, encodePartition(partition), erase(decodePartition), goldenPartition},
@@ -141,6 +164,7 @@ func codecCases() []codecCase {
 		{"master key", master, encodeMasterKey(master), erase(decodeMasterKey), goldenMasterKey},
 		{"scrubbed", scrubbed, encodeScrubbed(scrubbed), erase(decodeScrubbed), goldenScrubbed},
 		{"scrub round", round, encodeScrubRound(round), erase(decodeScrubRound), goldenScrubRound},
+		{"encryption key", local, encodeEncryptionKey(local), erase(decodeEncryptionKey), goldenEncryptionKey},
 		{"bucket name", BucketID(1 << 63), encodeBucketID(1 << 63), erase(decodeBucketID), "010b8000000000000000"},
 		{"null version", Ord(300), encodeOrd(300), erase(decodeOrd), "0108ac02"},
 		{"cluster", id, encodeCluster(id), erase(decodeCluster), "01080111100102030405060708090a0b0c0d0e0f10"},
@@ -313,6 +337,8 @@ func encodeAny(record any) []byte {
 		return encodeMasterKey(r)
 	case *Scrubbed:
 		return encodeScrubbed(r)
+	case *EncryptionKey:
+		return encodeEncryptionKey(r)
 	case *ScrubRound:
 		return encodeScrubRound(r)
 	default:

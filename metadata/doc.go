@@ -49,6 +49,7 @@
 //	C 'p' partition8                    int64, little-endian: live bytes
 //	j name                              background job: wishes, lease, last result
 //	l holder16                          a process that runs background jobs
+//	k name                              encryption key of the local keyring
 //	J minute4 random12                  token of an operation that left no row
 //	I table1 ...                        accounts, users, access keys and what finds them
 package metadata

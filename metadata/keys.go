@@ -36,6 +36,8 @@ const (
 	tagJob        = 'j'
 	tagHolder     = 'l'
 	tagScrub      = 'v'
+
+	tagEncryptionKey = 'k'
 )
 
 // The counters of a bucket (rows C 'b') and of a partition (rows C 'p').

@@ -29,7 +29,7 @@ func readableKey(s keyspace, key []byte) string {
 		text, ok = fmt.Sprintf("owner=%q name=%q", owner, name), err == nil
 	case tagIdentity:
 		text, ok = readableIdentity(b)
-	case tagBucketName, tagFormat, tagJob:
+	case tagBucketName, tagFormat, tagJob, tagEncryptionKey:
 		text, ok = fmt.Sprintf("name=%q", b), true
 	}
 	if !ok {
