@@ -10,7 +10,7 @@ import (
 
 // object checks what is the same for current and noncurrent versions.
 func (c *pageCheck) object(id BucketID, o *Object, key []byte) error {
-	if err := c.inBucket(id, key); err != nil {
+	if err := errors.Join(c.inBucket(id, key), c.checkLock(id, o, key)); err != nil {
 		return err
 	}
 	switch o.Data.Kind {
@@ -21,8 +21,8 @@ func (c *pageCheck) object(id BucketID, o *Object, key []byte) error {
 		return nil
 	case DataInline:
 		inline, err := c.Inline(id, o.Key, o.Ord)
-		if err == nil && (inline == nil || int64(len(inline)) != o.Size) {
-			c.problem(MissingInline, key, fmt.Sprintf("%d bytes are inline, of %d", len(inline), o.Size))
+		if err == nil && (inline == nil || int64(len(inline)) != o.stored()) {
+			c.problem(MissingInline, key, fmt.Sprintf("%d bytes are inline, of %d", len(inline), o.stored()))
 		}
 		return err
 	case DataExtents:
@@ -30,7 +30,7 @@ func (c *pageCheck) object(id BucketID, o *Object, key []byte) error {
 			return err
 		}
 	case DataRows:
-		if err := c.covers(tagExtents, o.Data.ID, o.Size, key); err != nil {
+		if err := c.covers(tagExtents, o.Data.ID, o.stored(), key); err != nil {
 			return err
 		}
 	case DataManifest:
@@ -54,8 +54,8 @@ func (c *pageCheck) rowExtents(o *Object, key []byte) error {
 			return err
 		}
 	}
-	if size != o.Size {
-		c.problem(MissingData, key, fmt.Sprintf("extents hold %d bytes of %d", size, o.Size))
+	if size != o.stored() {
+		c.problem(MissingData, key, fmt.Sprintf("extents hold %d bytes of %d", size, o.stored()))
 	}
 	if o.Data.Shared {
 		c.problem(CorruptRow, key, "carries extents of data that it shares")

@@ -43,6 +43,10 @@ func encodeUpload(u *Upload) []byte {
 	encodeAttributes(e, &u.Attributes)
 	encodeTags(e, u.Tags)
 	encodeGrants(e, u.ACL)
+	encodeEncryption(e, u.Encryption)
+	encodeRetention(e, u.Retention)
+	e.uint(lockLegalHold, uint64(u.LegalHold))
+	e.text(attrWebsiteRedirect, u.Attributes.WebsiteRedirect) // fields ascend: the last of all
 	return e.b
 }
 
@@ -66,6 +70,12 @@ func decodeUpload(v []byte) (*Upload, error) {
 			u.Tags = append(u.Tags, decodePair(&d))
 		case attrGrant:
 			u.ACL = append(u.ACL, decodeGrant(&d))
+		case attrEncryption:
+			u.Encryption = decodeEncryption(&d)
+		case lockRetention:
+			u.Retention = decodeRetention(&d)
+		case lockLegalHold:
+			u.LegalHold = decodeLegalHold(&d)
 		default:
 			decodeAttribute(&d, &u.Attributes)
 		}

@@ -29,6 +29,7 @@ const (
 	attrExpires            = 20
 	attrTag                = 21 // repeated
 	attrGrant              = 22 // repeated
+	attrWebsiteRedirect    = 26
 )
 
 // Fields of a Grant.
@@ -158,6 +159,10 @@ func encodeObject(o *Object) []byte {
 	encodeAttributes(e, &o.Attributes)
 	encodeTags(e, o.Tags)
 	encodeGrants(e, o.ACL)
+	encodeEncryption(e, o.Encryption)
+	encodeRetention(e, o.Retention)
+	e.uint(lockLegalHold, uint64(o.LegalHold))
+	e.text(attrWebsiteRedirect, o.Attributes.WebsiteRedirect) // fields ascend: the last of all
 	return e.b
 }
 
@@ -194,6 +199,12 @@ func decodeObject(v []byte) (*Object, error) {
 			o.Tags = append(o.Tags, decodePair(&d))
 		case attrGrant:
 			o.ACL = append(o.ACL, decodeGrant(&d))
+		case attrEncryption:
+			o.Encryption = decodeEncryption(&d)
+		case lockRetention:
+			o.Retention = decodeRetention(&d)
+		case lockLegalHold:
+			o.LegalHold = decodeLegalHold(&d)
 		default:
 			decodeAttribute(&d, &o.Attributes)
 		}
@@ -230,6 +241,8 @@ func decodeAttribute(d *decoder, a *Attributes) {
 		a.ContentLanguage = d.text()
 	case attrExpires:
 		a.Expires = d.text()
+	case attrWebsiteRedirect:
+		a.WebsiteRedirect = d.text()
 	default:
 		d.unknown()
 	}

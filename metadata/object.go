@@ -89,7 +89,7 @@ func (t *Tx) PutObject(id BucketID, old, o *Object, inline []byte) error {
 }
 
 func (t *Tx) validData(o *Object, inline []byte) bool {
-	size := o.Size
+	size := o.stored()
 	switch o.Data.Kind {
 	case DataEmpty:
 		size = 0
@@ -105,7 +105,7 @@ func (t *Tx) validData(o *Object, inline []byte) bool {
 		}
 	case DataRows, DataManifest:
 	}
-	return o.Ord != 0 && o.Size == size && (inline == nil || o.Data.Kind == DataInline)
+	return o.Ord != 0 && o.stored() == size && (inline == nil || o.Data.Kind == DataInline)
 }
 
 // DeleteObject removes the current live version, which this transaction has
@@ -174,24 +174,37 @@ func (t *Tx) ClearNull(id BucketID, key string) error {
 }
 
 // UpdateObject rewrites the row of a version that this transaction has read
-// serializably, with other tags or another ACL. The order, the size, the
+// serializably, with other tags, another ACL or another lock. The order, the size, the
 // data and whether it is a delete marker must be those that were read.
 func (t *Tx) UpdateObject(id BucketID, o *Object) error {
 	key := t.keys.object(id, o.Key)
-	current, err := t.Object(id, o.Key)
+	stored, err := t.Object(id, o.Key)
+	if err == nil && (stored == nil || stored.Ord != o.Ord) {
+		key = t.keys.version(id, o.Key, o.Ord)
+		stored, err = t.Version(id, o.Key, o.Ord)
+	}
 	if err != nil {
 		return err
 	}
-	if current == nil || current.Ord != o.Ord {
-		key = t.keys.version(id, o.Key, o.Ord)
+	if t.mayRewrite(id, stored, o) {
+		t.set(key, encodeObject(o))
 	}
-	t.set(key, encodeObject(o))
 	return t.err
 }
 
 // dropVersion takes the bytes of a version off the counters and releases them.
+// Every way by which a version goes leads through here, so that none goes that
+// is locked.
 func (t *Tx) dropVersion(id BucketID, o *Object) {
+	if !t.mayDrop(id, o) {
+		return
+	}
 	t.add(t.keys.bucketCounter(id, countBytes), -o.Size)
+	t.releaseData(id, o)
+}
+
+// releaseData gives up what a version holds.
+func (t *Tx) releaseData(id BucketID, o *Object) {
 	owner := Owner{Kind: OwnerVersion, Bucket: id, Key: o.Key, Ord: o.Ord}
 	switch o.Data.Kind {
 	case DataEmpty:

@@ -35,6 +35,8 @@ type Bucket struct {
 	Region     string
 	Created    time.Time
 	Versioning Versioning
+	// ObjectLock is nil where the bucket has none; once set, it stays.
+	ObjectLock *ObjectLock
 	Token      Token
 }
 
@@ -87,6 +89,9 @@ type Data struct {
 	ID      DataID
 	Shared  bool // this row owns ID through a row K, not as its home
 	Extents []Extent
+	// Origin is the id under which encrypted bytes were written first, where they
+	// were moved to another id as they are; zero: ID. See Salt.
+	Origin DataID
 }
 
 // Slice is a run of the bytes of one data id (never a manifest's).
@@ -97,6 +102,8 @@ type Slice struct {
 	// Owner is set where ID is pinned by a row K of this owner; nil
 	// where the part is the home of ID.
 	Owner *Owner
+	// Origin is as that of a Data.
+	Origin DataID
 }
 
 // OwnerKind distinguishes the owners of data beside its home.
@@ -136,6 +143,7 @@ type Attributes struct {
 	Expires            string
 	User               []Pair // x-amz-meta-*, names in lower case, sorted
 	StorageClass       string // "" is STANDARD
+	WebsiteRedirect    string // where the website sends who asks for the object
 }
 
 // Pair is a name with its value.
@@ -184,8 +192,11 @@ type Object struct {
 	Attributes   Attributes
 	Parts        int // parts of the multipart upload it came from, else 0
 	Owner        string
-	Tags         []Pair  // in the order given
-	ACL          []Grant // nil: the owner alone, with full control
+	Tags         []Pair      // in the order given
+	ACL          []Grant     // nil: the owner alone, with full control
+	Encryption   *Encryption // nil: not encrypted
+	Retention    Retention
+	LegalHold    LegalHold
 	Data         Data
 	Token        Token
 }
@@ -200,6 +211,9 @@ type Upload struct {
 	Attributes Attributes
 	Tags       []Pair
 	ACL        []Grant
+	Encryption *Encryption // of all parts; nil: not encrypted
+	Retention  Retention
+	LegalHold  LegalHold
 	// Checksum is what the client asked for: algorithm and type, no value.
 	Checksum Checksum
 	Token    Token
@@ -279,6 +293,9 @@ type Intent struct {
 	ID      DataID
 	Created time.Time
 	Bucket  BucketID
+	// Owns says that the manifest announced is the home of what its slices name: who
+	// gives it up releases them. Else they belong to the parts of an upload still.
+	Owns bool
 }
 
 // GarbageKind says what a row G releases.

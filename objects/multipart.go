@@ -5,6 +5,7 @@ import (
 
 	"github.com/undercroft/undercroft/checksum"
 	"github.com/undercroft/undercroft/s3"
+	"github.com/undercroft/undercroft/sse"
 )
 
 // CreateUploadInput starts a multipart upload.
@@ -18,6 +19,7 @@ type CreateUploadInput struct {
 	ACL          []Grant
 	Checksum     checksum.Algorithm // zero: none asked
 	ChecksumType string             // "", "COMPOSITE" or "FULL_OBJECT"
+	Encryption   Encryption
 }
 
 // Upload describes a multipart upload in progress.
@@ -30,15 +32,17 @@ type Upload struct {
 	StorageClass      string
 	ChecksumAlgorithm string
 	ChecksumType      string
+	Encryption        Encrypted
 }
 
 // UploadPartInput uploads one part; the last one of a number wins.
 type UploadPartInput struct {
-	Bucket s3.BucketName
-	Key    s3.Key
-	Upload s3.UploadID
-	Number int
-	Body   Body
+	Bucket      s3.BucketName
+	Key         s3.Key
+	Upload      s3.UploadID
+	Number      int
+	Body        Body
+	CustomerKey *sse.CustomerKey // that of the upload
 }
 
 // Part describes an uploaded part.
@@ -48,6 +52,8 @@ type Part struct {
 	ETag      s3.ETag
 	Modified  time.Time
 	Checksums []Checksum
+	// Encryption is that of the upload; listings do not tell.
+	Encryption Encrypted
 }
 
 // UploadPartCopyInput makes a part of a range of an existing object.
@@ -58,6 +64,8 @@ type UploadPartCopyInput struct {
 	Key    s3.Key
 	Upload s3.UploadID
 	Number int
+	// CustomerKey is that of the upload; the source has its own.
+	CustomerKey *sse.CustomerKey
 }
 
 // UploadPartCopyOutput is the part and the version it was made of.
@@ -120,7 +128,9 @@ type CompleteUploadInput struct {
 	// algorithm and base64 value ("-N" where composite), Type where the client gave one; zero for none.
 	Expected Checksum
 	// Size is x-amz-mp-object-size, -1 when absent.
-	Size         int64
+	Size int64
+	// CustomerKey, where given, must be that of the upload.
+	CustomerKey  *sse.CustomerKey
 	Precondition WritePrecondition
 }
 

@@ -20,9 +20,11 @@ import (
 	"time"
 
 	"github.com/undercroft/undercroft/checksum"
+	"github.com/undercroft/undercroft/keys"
 	"github.com/undercroft/undercroft/metadata"
 	"github.com/undercroft/undercroft/partition"
 	"github.com/undercroft/undercroft/s3"
+	"github.com/undercroft/undercroft/sse"
 )
 
 // The records that cross this package unchanged.
@@ -43,8 +45,11 @@ type Options struct {
 	// InlineLimit is the largest object whose bytes live in metadata, in
 	// bytes. Negative: none; 0: 8 KiB.
 	InlineLimit int64
-	Now         func() time.Time
-	Logger      *slog.Logger
+	// Keys seal the keys of encrypted objects; a provider that is nil is not
+	// implemented.
+	Keys   keys.Providers
+	Now    func() time.Time
+	Logger *slog.Logger
 }
 
 // Service is the object store. It is safe for concurrent use.
@@ -97,6 +102,7 @@ type Object struct {
 	ACL          []Grant // nil: the owner alone, with full control
 	Checksums    []Checksum
 	PartCount    int // parts of the multipart upload it came from, else 0
+	Encryption   Encrypted
 }
 
 // Access decides whether the caller may do what it asks with the version that
@@ -154,6 +160,7 @@ type PutObjectInput struct {
 	Attributes   Attributes
 	Tags         []Pair
 	ACL          []Grant
+	Encryption   Encryption
 	Precondition WritePrecondition
 }
 
@@ -165,6 +172,7 @@ type GetObjectInput struct {
 	Range        *s3.ByteRange // nil: all
 	RangeHeader  string        // the Range header as it came, for the error
 	PartNumber   int           // 0: all
+	CustomerKey  *sse.CustomerKey
 	Precondition Precondition
 	Access       Access
 }
@@ -275,11 +283,13 @@ type CopySource struct {
 	Bucket       s3.BucketName
 	Key          s3.Key
 	VersionID    s3.VersionID
+	CustomerKey  *sse.CustomerKey
 	Precondition Precondition
 	Access       Access
 }
 
-// CopyObjectInput asks for a copy. No bytes move.
+// CopyObjectInput asks for a copy. No bytes move, unless the copy is encrypted
+// otherwise than the source.
 type CopyObjectInput struct {
 	Source       CopySource
 	Bucket       s3.BucketName
@@ -292,6 +302,7 @@ type CopyObjectInput struct {
 	Tags         []Pair             // where ReplaceTags
 	ACL          []Grant            // never the source's
 	Checksum     checksum.Algorithm // zero: keep the source's
+	Encryption   Encryption         // never the source's
 	Precondition WritePrecondition
 }
 
@@ -310,6 +321,7 @@ type AttributesInput struct {
 	PartNumberMarker int
 	MaxParts         int
 	WantParts        bool
+	CustomerKey      *sse.CustomerKey
 	Precondition     Precondition
 	Access           Access
 }
