@@ -143,6 +143,9 @@ func (t *Tx) HoldBucket(id BucketID) error {
 // CreateBucket writes the rows of a new bucket. The caller has read
 // BucketIDByName serializably and found none.
 func (t *Tx) CreateBucket(b *Bucket) error {
+	if !t.validLock(b) {
+		return t.err
+	}
 	t.set(t.keys.bucketName(b.Name), encodeBucketID(b.ID))
 	t.set(t.keys.owned(b.Owner, b.Name), encodeBucketID(b.ID))
 	t.set(t.keys.bucket(b.ID), encodeBucket(b))
@@ -152,6 +155,9 @@ func (t *Tx) CreateBucket(b *Bucket) error {
 // PutBucket replaces the configuration of an existing bucket, whose name and
 // owner never change, and the generation stamp.
 func (t *Tx) PutBucket(b *Bucket) error {
+	if !t.validLock(b) {
+		return t.err
+	}
 	t.set(t.keys.bucket(b.ID), encodeBucket(b))
 	t.kv.BumpGeneration()
 	return t.err
@@ -161,6 +167,15 @@ func (t *Tx) PutBucket(b *Bucket) error {
 // parts of aborted uploads that are still to be collected. The caller has
 // found it empty with a serializable IsEmpty and ended all uploads.
 func (t *Tx) DeleteBucket(b *Bucket) error {
+	if b.ObjectLock != nil {
+		// What is locked keeps its bucket, whatever the caller has looked at.
+		if empty, err := t.IsEmpty(b.ID); err != nil {
+			return err
+		} else if !empty {
+			t.refuseLocked()
+			return t.err
+		}
+	}
 	t.kv.Delete(t.keys.bucketName(b.Name))
 	t.kv.Delete(t.keys.owned(b.Owner, b.Name))
 	t.kv.Delete(t.keys.bucket(b.ID))

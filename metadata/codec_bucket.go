@@ -10,6 +10,7 @@ const (
 	bucketCreated    = 4
 	bucketVersioning = 5
 	bucketToken      = 6
+	bucketObjectLock = 7
 )
 
 // Field of the rows b and u: the bucket's id. Field of a row N: the ord.
@@ -29,6 +30,7 @@ func encodeBucket(b *Bucket) []byte {
 	e.time(bucketCreated, b.Created)
 	e.uint(bucketVersioning, uint64(b.Versioning))
 	e.id(bucketToken, b.Token)
+	encodeObjectLock(e, b.ObjectLock)
 	return e.b
 }
 
@@ -50,6 +52,8 @@ func decodeBucket(v []byte) (*Bucket, error) {
 			b.Versioning = Versioning(d.uint(uint64(VersioningSuspended)))
 		case bucketToken:
 			b.Token = d.id()
+		case bucketObjectLock:
+			b.ObjectLock = decodeObjectLock(&d)
 		default:
 			d.unknown()
 		}

@@ -112,6 +112,9 @@ func (db *DB) ClusterID() [16]byte { return db.cluster.id }
 // Now is the time by the clock that the DB was opened with.
 func (db *DB) Now() time.Time { return db.now() }
 
+// LockTime is the time by which retentions end.
+func (db *DB) LockTime() time.Time { return db.now() }
+
 // View runs fn on one durable read version. class labels it in metrics.
 func (db *DB) View(ctx context.Context, class string, fn func(*Reader) error) error {
 	return db.engine.View(ctx, kv.TxOptions{Class: class}, func(r kv.Reader) error {

@@ -10,12 +10,15 @@ import (
 // Tx is one attempt of an Update: serializable reads, and writes that take
 // effect together at the commit. Its reads see its own writes. Methods that
 // write never read unless they say so; their error is ErrInvalid where a record
-// breaks a limit, and then the Update fails even if its function returns nil.
+// breaks a limit, and ErrLocked where a locked version would go: then the
+// Update fails even if its function returns nil.
 type Tx struct {
 	Reader
 	db  *DB
 	kv  kv.Tx
 	err error // the first invalid write
+	// bypass is the key whose governance mode counts for nothing; nil for none.
+	bypass *bypass
 }
 
 // Snapshot reads the same version, own writes included, without adding
