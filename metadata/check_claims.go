@@ -67,7 +67,8 @@ func (p *homePass) eachClaim(ctx context.Context, fn func(key []byte, made []cla
 }
 
 // unfinished says that a row is one of a manifest under an intent: it claims
-// nothing, its slices belong to parts still. A released one keeps its claims
+// nothing, its slices belong to parts still, unless the intent says that it owns
+// them. A released one keeps its claims
 // until the collector has released its slices.
 func (c *pageCheck) unfinished(tag byte, key []byte) (bool, error) {
 	if tag != tagManifest {
@@ -77,8 +78,8 @@ func (c *pageCheck) unfinished(tag byte, key []byte) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	v, err := c.get(c.keys.intent(id))
-	return v != nil, err
+	in, err := c.Intent(id)
+	return in != nil && !in.Owns, err
 }
 
 // claimsOf are the claims of a row; a corrupt one claims nothing.

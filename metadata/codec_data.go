@@ -12,10 +12,11 @@ const (
 	dataID      = 2
 	dataShared  = 3
 	dataExtents = 4
+	dataOrigin  = 5
 )
 
 func (d *Data) isZero() bool {
-	return d.Kind == DataEmpty && d.ID == (DataID{}) && !d.Shared && len(d.Extents) == 0
+	return d.Kind == DataEmpty && d.ID == (DataID{}) && !d.Shared && len(d.Extents) == 0 && d.Origin == (DataID{})
 }
 
 func encodeData(e *encoder, d *Data) {
@@ -25,6 +26,7 @@ func encodeData(e *encoder, d *Data) {
 		e.uint(dataShared, 1)
 	}
 	e.bytes(dataExtents, appendExtents(nil, d.Extents))
+	e.id(dataOrigin, d.Origin)
 }
 
 func decodeData(d *decoder) Data {
@@ -40,6 +42,8 @@ func decodeData(d *decoder) Data {
 			out.Shared = in.uint(1) == 1
 		case dataExtents:
 			out.Extents = in.extents()
+		case dataOrigin:
+			out.Origin = in.id()
 		default:
 			in.unknown()
 		}
@@ -146,15 +150,18 @@ const (
 	sliceHome   = 0 // no owner: the part is the home
 	sliceAgain  = 1 // the owner of the slice before
 	slicePinned = 2 // the owner follows, with its length as a uvarint
+
+	sliceMoved = 0x10 // added where the origin follows the length
 )
 
 // appendSlices packs slices one after another: owner mark, id, offset and
-// length as uvarints, then the owner.
+// length as uvarints, then the origin where the mark says so, then the owner.
 func appendSlices(b []byte, slices []Slice) []byte {
 	var last *Owner
 	for i := range slices {
 		s := &slices[i]
 		var owner []byte
+		at := len(b)
 		switch {
 		case s.Owner == nil:
 			b = append(b, sliceHome)
@@ -170,6 +177,10 @@ func appendSlices(b []byte, slices []Slice) []byte {
 		b = append(b, s.ID[:]...)
 		b = binary.AppendUvarint(b, uint64(s.Offset))
 		b = binary.AppendUvarint(b, uint64(s.Length))
+		if s.Origin != (DataID{}) {
+			b[at] |= sliceMoved
+			b = append(b, s.Origin[:]...)
+		}
 		if owner != nil {
 			b = binary.AppendUvarint(b, uint64(len(owner)))
 			b = append(b, owner...)
@@ -187,6 +198,9 @@ func (d *decoder) slices() []Slice {
 		s := Slice{ID: p.id()}
 		s.Offset = int64(p.uvarint(math.MaxInt64))
 		s.Length = int64(p.uvarint(math.MaxInt64))
+		if mark&sliceMoved != 0 {
+			s.Origin, mark = p.id(), mark&^sliceMoved
+		}
 		switch {
 		case mark == sliceHome:
 		case mark == sliceAgain && last != nil:

@@ -33,6 +33,7 @@ const (
 const (
 	intentCreated = 1
 	intentBucket  = 2
+	intentOwns    = 3
 )
 
 // Fields of a Garbage (rows G).
@@ -154,6 +155,9 @@ func encodeIntent(i *Intent) []byte {
 	e := newRecord(24)
 	e.time(intentCreated, i.Created)
 	e.fixed(intentBucket, uint64(i.Bucket))
+	if i.Owns {
+		e.uint(intentOwns, 1)
+	}
 	return e.b
 }
 
@@ -167,6 +171,8 @@ func decodeIntent(v []byte) (*Intent, error) {
 			i.Created = d.time()
 		case intentBucket:
 			i.Bucket = BucketID(d.fixed())
+		case intentOwns:
+			i.Owns = d.uint(1) == 1
 		default:
 			d.unknown()
 		}

@@ -93,7 +93,7 @@ func (t *Tx) carrier(id DataID, home Home) (*Object, error) {
 // writes these to rows E.
 func (t *Tx) toRows(b BucketID, o *Object) error {
 	rewritten := *o
-	rewritten.Data = Data{Kind: DataRows, ID: o.Data.ID}
+	rewritten.Data = Data{Kind: DataRows, ID: o.Data.ID, Origin: o.Data.Origin}
 	return t.UpdateObject(b, &rewritten)
 }
 
@@ -244,6 +244,6 @@ func (t *Tx) asNoncurrent(o *Object) *Object {
 	}
 	t.putExtents(o.Data.ID, 0, o.Data.Extents)
 	out := *o
-	out.Data = Data{Kind: DataRows, ID: o.Data.ID}
+	out.Data = Data{Kind: DataRows, ID: o.Data.ID, Origin: o.Data.Origin}
 	return &out
 }

@@ -65,6 +65,9 @@ func endIntent(tx *metadata.Tx, id metadata.DataID) (bool, error) {
 	if err := tx.DeleteIntent(id); err != nil {
 		return false, err
 	}
+	if in.Owns { // the collector releases its slices
+		return true, tx.ReleaseHome(id, metadata.GarbageManifest)
+	}
 	parts, _, err := tx.ManifestParts(id, 0, 1)
 	if err != nil {
 		return false, err

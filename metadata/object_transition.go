@@ -1,0 +1,38 @@
+package metadata
+
+// Salt is the id that the keys of encrypted bytes derive from: that under which
+// they were written first. Bytes that move to another id stay as they are.
+func (d *Data) Salt() DataID { return salt(d.Origin, d.ID) }
+
+// Salt is as that of a Data.
+func (s *Slice) Salt() DataID { return salt(s.Origin, s.ID) }
+
+func salt(origin, id DataID) DataID {
+	if origin != (DataID{}) {
+		return origin
+	}
+	return id
+}
+
+// ReplaceData rewrites the row of a version that this transaction has read
+// serializably as old with other data, which the caller has published: what old
+// held is released as if the version were gone. The order and the size must be
+// those of old; neither is inline or a delete marker.
+func (t *Tx) ReplaceData(id BucketID, old, o *Object) error {
+	if o.DeleteMarker || o.Key != old.Key || o.Ord != old.Ord || o.Size != old.Size ||
+		old.Data.Kind == DataInline || o.Data.Kind == DataInline || o.Data.ID == old.Data.ID || !t.validData(o, nil) {
+		t.invalid("other data of version %q", o.Key)
+		return t.err
+	}
+	current, err := t.Object(id, o.Key)
+	if err != nil {
+		return err
+	}
+	if current != nil && current.Ord == o.Ord {
+		t.set(t.keys.object(id, o.Key), encodeObject(o))
+	} else {
+		t.set(t.keys.version(id, o.Key, o.Ord), encodeObject(t.asNoncurrent(o)))
+	}
+	t.releaseData(id, old)
+	return t.err
+}
