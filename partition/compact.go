@@ -46,7 +46,8 @@ type Compacted struct {
 	Rest   int64 // bytes of all shards that lie within stripes which stay, absent columns included
 }
 
-// Compact moves blobs of a sealed partition to open ones, a bounded piece of
+// Compact moves blobs of a sealed partition to open ones of its storage class, a
+// bounded piece of
 // it: those in stripes that take much more space than their live bytes need,
 // with padding, parity and dead neighbours counted, so that the space of the
 // stripe can be freed. Small blobs are written together. Each is read with its
@@ -89,7 +90,8 @@ func (s *Store) Compact(ctx context.Context, id metadata.PartitionID, o CompactO
 	if row == nil || row.State != metadata.PartitionSealed {
 		return Compacted{Next: -1}, nil
 	}
-	c := &compaction{store: s, view: s.readView(row), opts: &o, batched: s.batchedBelow()}
+	sc := s.classes.of(row.Class)
+	c := &compaction{store: s, class: sc, view: s.readView(row), opts: &o, batched: sc.batchedBelow()}
 	err = c.run(ctx, refs, len(refs) < compactRefs)
 	if err != nil {
 		err = fmt.Errorf("compact partition %s: %w", pid(id), err)
@@ -99,9 +101,8 @@ func (s *Store) Compact(ctx context.Context, id metadata.PartitionID, o CompactO
 
 // batchedBelow is the size under which a blob that is moved shares a stripe:
 // where it would fill fewer than all columns of its own.
-func (s *Store) batchedBelow() int {
-	k := s.scheme().on(s.disks.placeable(s.opts.Now())).K
-	return min(max(batchBelow, k*s.opts.MinColumn), s.batches.limit()/2)
+func (c *storageClass) batchedBelow() int {
+	return min(max(batchBelow, c.inUse().K*c.store.opts.MinColumn), c.batches.limit()/2)
 }
 
 // moves is what compactions share. The zero value is ready.
@@ -114,6 +115,7 @@ type moves struct {
 // compaction is one piece of the compaction of a partition.
 type compaction struct {
 	store   *Store
+	class   *storageClass // of the partition, and of what it is written to
 	view    *view
 	opts    *CompactOptions
 	batched int // bytes under which blobs are written together
@@ -236,7 +238,7 @@ func (c *compaction) again(live int64, lone bool) int64 { //nolint:revive // lon
 }
 
 // full is how many bytes of small blobs are enough for a stripe.
-func (c *compaction) full() int { return c.store.batches.limit() / 4 * 3 }
+func (c *compaction) full() int { return c.class.batches.limit() / 4 * 3 }
 
 // unread passes on what is wrong with more than the stripe. The log of one that
 // cannot be read is repair's and scrub's.

@@ -40,17 +40,17 @@ func (c *compaction) write(ctx context.Context) error {
 // submit writes small blobs together, in as few stripes as hold them, evenly
 // filled, and large ones each in its own.
 func (c *compaction) submit(ctx context.Context) {
-	limit := c.store.batches.limit()
+	limit := c.class.batches.limit()
 	stripes := c.small/limit + 1
 	fill, size := c.small/stripes+1, 0
 	var group []*moving
 	flush := func() {
-		c.store.submitTogether(ctx, group)
+		c.class.submitTogether(ctx, group)
 		group, size = nil, 0
 	}
 	for _, m := range c.load {
 		if int(m.extent.Length) >= c.batched {
-			c.store.submitTogether(ctx, []*moving{m})
+			c.class.submitTogether(ctx, []*moving{m})
 			continue
 		}
 		n := int(m.extent.Length) + m.blob.directorySize()
@@ -67,7 +67,7 @@ func (c *compaction) submit(ctx context.Context) {
 
 // submitTogether writes blobs in one stripe, in a partition of large pieces: nobody
 // waits for them. It is called by work that Close waits for.
-func (s *Store) submitTogether(ctx context.Context, blobs []*moving) {
+func (c *storageClass) submitTogether(ctx context.Context, blobs []*moving) {
 	if len(blobs) == 0 {
 		return
 	}
@@ -76,10 +76,11 @@ func (s *Store) submitTogether(ctx context.Context, blobs []*moving) {
 		m.pending = &Pending{blob: m.blob, buf: m.buf, n: int(m.extent.Length), expired: ctx.Err, done: make(chan struct{})}
 		group[i] = m.pending
 	}
+	s := c.store
 	s.spawn(func() { //nolint:contextcheck // the write outlives its request
 		s.flying <- struct{}{}
 		defer func() { <-s.flying }()
-		s.write(s.large, group)
+		s.write(c.large, group)
 	})
 }
 

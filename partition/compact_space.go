@@ -42,8 +42,9 @@ func (s *Store) Expected(k, m uint8, live int64, shards int) int64 {
 	return all * int64(shards) / int64(k+m)
 }
 
-// HasRoom reports whether so many bytes can be written on the disks in service.
-func (s *Store) HasRoom(ctx context.Context, bytes int64) bool {
+// HasRoom reports whether so many bytes of a storage class can be written on the
+// disks in service.
+func (s *Store) HasRoom(ctx context.Context, storageClass string, bytes int64) bool {
 	now := s.opts.Now()
 	var rooms []uint64
 	for _, d := range s.disks.all() {
@@ -54,7 +55,7 @@ func (s *Store) HasRoom(ctx context.Context, bytes int64) bool {
 			rooms = append(rooms, room)
 		}
 	}
-	return hasRoom(s.scheme(), rooms, bytes)
+	return hasRoom(s.classes.of(storageClass).scheme(), rooms, bytes)
 }
 
 // hasRoom is HasRoom on disks with so much room each.

@@ -41,12 +41,18 @@ func newRowsWorld(t *testing.T, w *world, sc Scheme, small, large int) *rowsWorl
 
 func (r *rowsWorld) put(t *testing.T, s *Store, id metadata.DataID, data []byte) {
 	t.Helper()
+	r.putIn(t, s, "", id, data)
+}
+
+// putIn is put in a storage class.
+func (r *rowsWorld) putIn(t *testing.T, s *Store, class string, id metadata.DataID, data []byte) {
+	t.Helper()
 	buf, err := s.Buffer(t.Context(), int64(len(data)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	copy(buf.Bytes(), data)
-	p := s.Submit(t.Context(), Blob{ID: id, Key: fmt.Sprintf("%016x/key %x", 1, id[:])}, buf, len(data))
+	p := s.Submit(t.Context(), Blob{ID: id, Key: fmt.Sprintf("%016x/key %x", 1, id[:]), Class: class}, buf, len(data))
 	defer p.Done()
 	placed, err := p.Wait(t.Context())
 	if err != nil {

@@ -207,7 +207,7 @@ type candidate struct {
 // choose picks disks for a new partition in the order of its shards: at random,
 // weighted by free space. It keeps m and shrinks k where disks are out of
 // service. Errors are ErrNoDisks and ErrNoSpace.
-func (s *Store) choose(ctx context.Context) ([]*disk, error) {
+func (s *Store) choose(ctx context.Context, sc *storageClass) ([]*disk, error) {
 	now := s.opts.Now()
 	var found []candidate
 	var cause error
@@ -228,12 +228,13 @@ func (s *Store) choose(ctx context.Context) ([]*disk, error) {
 		}
 	}
 	plan := s.plan.Load()
-	scheme := plan.scheme.on(len(found))
+	wanted := plan.of(sc.name)
+	scheme := wanted.on(len(found))
 	if scheme.K == 0 {
-		if plan.scheme.on(len(found)+full).K > 0 {
+		if wanted.on(len(found)+full).K > 0 {
 			return nil, fmt.Errorf("%w: %d of %d disks have room: %w", ErrNoSpace, len(found), plan.known, cause)
 		}
-		return nil, fmt.Errorf("%w: %d of %d, scheme %s: %w", ErrNoDisks, len(found), plan.known, plan.scheme, cause)
+		return nil, fmt.Errorf("%w: %d of %d, scheme %s: %w", ErrNoDisks, len(found), plan.known, wanted, cause)
 	}
 	slices.SortFunc(found, func(a, b candidate) int {
 		if a.rank > b.rank {

@@ -1,8 +1,10 @@
 package partition
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -12,25 +14,28 @@ import (
 
 // plan is what new partitions go by.
 type plan struct {
-	known  int // disks of the inventory, missing ones included
-	scheme Scheme
+	known   int // disks of the inventory, missing ones included
+	scheme  Scheme
+	classes map[string]Scheme
 }
 
-func (s *Store) scheme() Scheme { return s.plan.Load().scheme }
+// of is the scheme of a storage class.
+func (p *plan) of(class string) Scheme { return cmp.Or(p.classes[class], p.scheme) }
 
 // SetInventory says how many disks the inventory has from now on, missing ones
-// included, and the scheme of new partitions. Open partitions that would be made
+// included, and the schemes of new partitions, of STANDARD and of other storage
+// classes. Open partitions that would be made
 // otherwise now take no more stripes. The metadata must survive the loss of as
 // many disks as the scheme does before this is called.
-func (s *Store) SetInventory(known int, scheme Scheme) error {
-	if err := scheme.valid(); err != nil {
+func (s *Store) SetInventory(known int, scheme Scheme, classes map[string]Scheme) error {
+	if err := validSchemes(scheme, classes); err != nil {
 		return err
 	}
 	if !s.begin() {
 		return ErrClosed
 	}
 	defer s.work.Done()
-	s.plan.Store(&plan{known, scheme})
+	s.plan.Store(&plan{known, scheme, maps.Clone(classes)})
 	s.retireUnfit()
 	return nil
 }
@@ -137,8 +142,8 @@ func (s *Store) retireOn(id metadata.DiskID) (n int) {
 // retireUnfit ends the stripes of open partitions that a new one would not be
 // like: narrower than it could be, or of other parity.
 func (s *Store) retireUnfit() {
-	want := s.scheme().on(s.disks.placeable(s.opts.Now()))
-	for _, l := range []*lane{s.batch, s.large} {
+	for _, l := range s.lanes() {
+		want := l.class.inUse()
 		for _, p := range l.open() {
 			if p.k < want.K || want.K > 0 && p.m != want.M {
 				s.retire(p)
@@ -176,6 +181,7 @@ type Occupancy struct {
 // would mean.
 func (s *Store) Occupancy(ctx context.Context, id metadata.DiskID) (out Occupancy, err error) {
 	others, rooms := s.targets(ctx, id, &out)
+	narrow := map[string]bool{"": true} // storage classes to be written anew
 	err = s.db.EachPartition(ctx, class, func(row *metadata.Partition) error {
 		shard := slices.Index(row.Shards, id)
 		if shard < 0 {
@@ -202,6 +208,7 @@ func (s *Store) Occupancy(ctx context.Context, id metadata.DiskID) (out Occupanc
 				return err
 			}
 			out.Narrow += live
+			narrow[row.Class] = true
 		} else {
 			out.Bytes += min(size, row.Capacity)
 		}
@@ -210,7 +217,10 @@ func (s *Store) Occupancy(ctx context.Context, id metadata.DiskID) (out Occupanc
 	if err != nil {
 		err = fmt.Errorf("look for what is on disk %s: %w", blobd.DiskID(id), err)
 	}
-	out.HasRoom = hasRoom(s.scheme(), rooms, out.Narrow)
+	out.HasRoom = true
+	for name := range narrow { // as if all of it were of the class
+		out.HasRoom = out.HasRoom && hasRoom(s.classes.of(name).scheme(), rooms, out.Narrow)
+	}
 	return out, err
 }
 

@@ -97,9 +97,11 @@ func (p *openPartition) doubt() {
 
 func (p *openPartition) uses(d *disk) bool { return slices.Contains(p.disks, d) }
 
-// lane is the open partition of one class of work and its successor.
+// lane is the open partition of one kind of work, of a storage class, and its
+// successor.
 type lane struct {
 	name  string
+	class *storageClass
 	store *Store
 
 	mu      sync.Mutex // guards what follows
@@ -154,13 +156,14 @@ func (l *lane) look() (*openPartition, *making) {
 
 // make creates a partition and puts it where it is missing.
 func (l *lane) make(m *making) {
-	p, err := l.store.create(l.store.ctx)
+	p, err := l.store.create(l.store.ctx, l.class)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
 	case err != nil:
 		m.err = err
-		l.store.opts.Logger.Warn("no new partition", slog.String("class", l.name), slog.Any("error", err))
+		l.store.opts.Logger.Warn("no new partition", slog.String("lane", l.name),
+			slog.String("storage_class", l.class.name), slog.Any("error", err))
 	case l.current == nil:
 		l.current = p
 	default:

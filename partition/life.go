@@ -36,14 +36,14 @@ func (p *openPartition) fence() {
 
 // create makes a partition on disks in service: its row commits as creating
 // before any file exists, and as open once every shard does.
-func (s *Store) create(ctx context.Context) (*openPartition, error) {
+func (s *Store) create(ctx context.Context, sc *storageClass) (*openPartition, error) {
 	var failed error
 	for range maxCreations {
-		disks, err := s.choose(ctx)
+		disks, err := s.choose(ctx, sc)
 		if err != nil {
 			return nil, errors.Join(err, failed)
 		}
-		row, err := s.newRow(disks)
+		row, err := s.newRow(sc, disks)
 		if err != nil {
 			return nil, err
 		}
@@ -74,11 +74,11 @@ func (s *Store) create(ctx context.Context) (*openPartition, error) {
 	return nil, fmt.Errorf("create partition: %w", failed)
 }
 
-func (s *Store) newRow(disks []*disk) (metadata.Partition, error) {
-	m := min(s.scheme().M, len(disks)-1)
+func (s *Store) newRow(sc *storageClass, disks []*disk) (metadata.Partition, error) {
+	m := min(sc.scheme().M, len(disks)-1)
 	row := metadata.Partition{
 		ID: s.db.NewPartitionID(), State: metadata.PartitionCreating, Epoch: firstEpoch,
-		K: uint8(len(disks) - m), M: uint8(m), Capacity: s.opts.Capacity, Created: s.opts.Now(),
+		K: uint8(len(disks) - m), M: uint8(m), Capacity: s.opts.Capacity, Class: sc.name, Created: s.opts.Now(),
 	}
 	for _, d := range disks {
 		row.Shards = append(row.Shards, d.id)

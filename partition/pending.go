@@ -14,6 +14,9 @@ type Blob struct {
 	ID           metadata.DataID
 	Piece        uint32
 	Key, Version string
+	// Class is the storage class, whose partitions take the blob; one that the store
+	// does not have is as good as STANDARD, "".
+	Class string
 }
 
 // Pending is a blob on its way to the disks.

@@ -1,6 +1,9 @@
 package partition
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // Scheme says how many data (K) and parity (M) shards a partition has.
 type Scheme struct{ K, M int }
@@ -34,6 +37,23 @@ func SchemeFor(disks int) Scheme {
 
 // String returns "k+m".
 func (s Scheme) String() string { return fmt.Sprintf("%d+%d", s.K, s.M) }
+
+// validSchemes holds a scheme and those of storage classes, which may be zero,
+// against the bounds.
+func validSchemes(standard Scheme, classes map[string]Scheme) error {
+	if err := standard.valid(); err != nil {
+		return err
+	}
+	for name, s := range classes {
+		if name == "" {
+			return fmt.Errorf("%w: a storage class without a name", ErrInvalid)
+		}
+		if err := cmp.Or(s, standard).valid(); err != nil {
+			return fmt.Errorf("storage class %s: %w", name, err)
+		}
+	}
+	return nil
+}
 
 func (s Scheme) valid() error {
 	if s.K < 1 || s.K > maxK || s.M < 0 || s.M > maxM {

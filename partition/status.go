@@ -61,6 +61,7 @@ type DiskStatus struct {
 type WriteStatus struct {
 	ID       metadata.PartitionID
 	Scheme   Scheme
+	Class    string // "" is STANDARD
 	Epoch    metadata.Epoch
 	Open     bool // takes stripes
 	Used     int64
@@ -85,7 +86,7 @@ type Status struct {
 func (s *Store) Status() Status {
 	now := s.opts.Now()
 	out := Status{
-		Wanted:       s.scheme(),
+		Wanted:       s.classes.standard.scheme(),
 		BufferMemory: s.buffers.small.used() + s.buffers.large.used(),
 		ReadMemory:   s.reads.used(),
 		Counters:     s.counters(),
@@ -98,7 +99,7 @@ func (s *Store) Status() Status {
 		}
 		out.Disks = append(out.Disks, DiskStatus{d.id, err})
 	}
-	out.InUse = s.scheme().on(s.disks.placeable(now))
+	out.InUse = s.classes.standard.inUse()
 	out.Degraded = usable < max(s.plan.Load().known, len(out.Disks))
 	for _, p := range s.tracked() {
 		out.Partitions = append(out.Partitions, p.status())
@@ -111,7 +112,7 @@ func (p *openPartition) status() WriteStatus {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return WriteStatus{
-		ID: p.row.ID, Scheme: Scheme{p.k, p.m}, Epoch: p.row.Epoch, Open: !p.retired,
+		ID: p.row.ID, Scheme: Scheme{p.k, p.m}, Class: p.row.Class, Epoch: p.row.Epoch, Open: !p.retired,
 		Used: p.next, Capacity: p.row.Capacity, Held: p.held,
 	}
 }

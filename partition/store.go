@@ -24,6 +24,9 @@ type Options struct {
 	KnownDisks int
 	// Scheme overrides the one for KnownDisks.
 	Scheme Scheme
+	// Classes are the schemes of the storage classes besides STANDARD; a zero scheme
+	// is that of STANDARD.
+	Classes map[string]Scheme
 	// MinColumn is the height in bytes below which a stripe is not cut into
 	// more columns; 0 is 128 KiB.
 	MinColumn int
@@ -94,7 +97,7 @@ func (o *Options) defaults(db *metadata.DB) {
 }
 
 func (o *Options) validate() error {
-	if err := o.Scheme.valid(); err != nil {
+	if err := validSchemes(o.Scheme, o.Classes); err != nil {
 		return err
 	}
 	if o.MinColumn < heightUnit || o.MinColumn > largeBuffer {
@@ -124,9 +127,7 @@ type Store struct {
 	views   *viewCache
 	reads   *readBudget
 
-	batches  *batcher
-	batch    *lane // partitions of batches
-	large    *lane // partitions of large pieces
+	classes  classes
 	encode   chan struct{}
 	flying   chan struct{} // large stripes between encoding and durability
 	rebuilds chan struct{} // frames that repairs are at

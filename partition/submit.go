@@ -41,11 +41,12 @@ func (s *Store) Submit(ctx context.Context, b Blob, buf *Buffer, n int) *Pending
 	}
 	s.stats.blobs.Add(1)
 	s.stats.bytes.Add(int64(n))
+	c := s.classes.of(b.Class)
 	if n < batchBelow {
-		s.batches.submit(p) //nolint:contextcheck // the write outlives its request
+		c.batches.submit(p) //nolint:contextcheck // the write outlives its request
 		return p
 	}
-	go s.writeLarge(p) //nolint:contextcheck // the write outlives its request
+	go s.writeLarge(c, p) //nolint:contextcheck // the write outlives its request
 	return p
 }
 
@@ -56,16 +57,17 @@ func (s *Store) spawn(fn func()) {
 }
 
 // writeLarge gives a piece a stripe of its own.
-func (s *Store) writeLarge(p *Pending) {
+func (s *Store) writeLarge(c *storageClass, p *Pending) {
 	defer s.work.Done()
 	s.flying <- struct{}{}
 	defer func() { <-s.flying }()
-	s.write(s.large, []*Pending{p})
+	s.write(c.large, []*Pending{p})
 }
 
 // batcher collects small blobs into stripes. A batch closes when an earlier
 // one is durable: no timer, and the busier, the larger.
 type batcher struct {
+	class *storageClass
 	store *Store
 
 	mu      sync.Mutex // guards what follows
@@ -73,14 +75,14 @@ type batcher struct {
 	flying  int
 }
 
-func newBatcher(s *Store) *batcher {
-	return &batcher{store: s}
+func newBatcher(c *storageClass) *batcher {
+	return &batcher{class: c, store: c.store}
 }
 
 // limit is the bytes of blobs and directory in one stripe. Twice the overhead is
 // left, since the scheme may grow a step between the batch and its partition.
 func (b *batcher) limit() int {
-	return max(largeBuffer-2*batchOverhead(b.store.scheme().K), minBatchBytes)
+	return max(largeBuffer-2*batchOverhead(b.class.scheme().K), minBatchBytes)
 }
 
 func (b *batcher) submit(p *Pending) {
@@ -97,7 +99,7 @@ func (b *batcher) submit(p *Pending) {
 func (b *batcher) run() {
 	for group := b.take(); group != nil; group = b.take() {
 		b.store.stats.batches.Add(1)
-		b.store.write(b.store.batch, group)
+		b.store.write(b.class.batch, group)
 		for range group {
 			b.store.work.Done()
 		}

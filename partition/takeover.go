@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -43,12 +44,10 @@ func Open(ctx context.Context, db *metadata.DB, o Options) (*Store, error) {
 		rebuilds: make(chan struct{}, maxRebuilds),
 		parts:    map[metadata.PartitionID]*openPartition{},
 	}
-	s.plan.Store(&plan{o.KnownDisks, o.Scheme})
+	s.plan.Store(&plan{o.KnownDisks, o.Scheme, maps.Clone(o.Classes)})
 	s.views = newViewCache(s)
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	s.batch = &lane{name: "batch", store: s}
-	s.large = &lane{name: "large", store: s}
-	s.batches = newBatcher(s)
+	s.classes = newClasses(s, o.Classes)
 	if err := s.findLeaving(ctx); err != nil {
 		s.cancel()
 		return nil, err
@@ -87,10 +86,12 @@ func (s *Store) takeOver(ctx context.Context) error {
 	return s.reopen(ctx, adopted)
 }
 
-// unsealed lists the partitions in any state but sealed.
+// unsealed lists the partitions in any state but sealed, and meets the storage
+// classes of all.
 func (s *Store) unsealed(ctx context.Context) ([]metadata.Partition, error) {
 	var out []metadata.Partition
 	err := s.db.EachPartition(ctx, class, func(row *metadata.Partition) error {
+		s.classes.meet(s, row.Class)
 		if row.State != metadata.PartitionSealed {
 			out = append(out, *row)
 		}
@@ -244,11 +245,12 @@ func (s *Store) outrank(ctx context.Context, row *metadata.Partition, moved map[
 
 // worthReopening reports whether a partition is as good as a new one.
 func (s *Store) worthReopening(p *openPartition) bool {
-	if p.next >= p.row.Capacity/2 || p.m != s.scheme().M {
+	c := s.classes.of(p.row.Class)
+	if p.next >= p.row.Capacity/2 || p.m != c.scheme().M {
 		return false
 	}
 	now := s.opts.Now()
-	if want := s.scheme().on(s.disks.placeable(now)); p.k < want.K {
+	if want := c.inUse(); p.k < want.K {
 		return false
 	}
 	for _, d := range p.disks {
@@ -305,14 +307,18 @@ func (s *Store) fenceShards(ctx context.Context, row *metadata.Partition, disks 
 }
 
 // reopen gives the fullest of the partitions that can be written on to the
-// lanes, and closes the rest.
+// lanes of their storage class, and closes the rest.
 func (s *Store) reopen(ctx context.Context, parts []*openPartition) error {
 	parts = slices.DeleteFunc(parts, func(p *openPartition) bool { return p == nil })
 	slices.SortFunc(parts, func(a, b *openPartition) int { return int(min(max(b.next-a.next, -1), 1)) })
-	lanes := []*lane{s.batch, s.large}
+	lanes := map[*storageClass][]*lane{}
+	for _, c := range s.classes.all {
+		lanes[c] = c.lanes()
+	}
 	for _, p := range parts {
-		if !p.retired && (lanes[0].adopt(p) || lanes[1].adopt(p)) {
-			slices.Reverse(lanes)
+		of := lanes[s.classes.of(p.row.Class)]
+		if !p.retired && (of[0].adopt(p) || of[1].adopt(p)) {
+			slices.Reverse(of)
 			s.stats.reopened.Add(1)
 			continue
 		}

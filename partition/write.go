@@ -239,7 +239,7 @@ func (s *Store) appendFailed(p *openPartition, r result) error {
 func (s *Store) setAside(d *disk, cause error) {
 	d.setAside(s.opts.Now(), cause)
 	s.opts.Logger.Warn("disk set aside", slog.String("disk", d.ID().String()), slog.Any("error", cause))
-	for _, l := range []*lane{s.batch, s.large} {
+	for _, l := range s.lanes() {
 		for _, p := range l.open() {
 			if p.uses(d) {
 				s.retire(p)

@@ -93,7 +93,7 @@ func (j *compact) narrower(ctx context.Context, short []compacting) (queue []com
 	var bytes int64
 	for i := range short {
 		bytes += short[i].live
-		if !j.store.HasRoom(ctx, bytes) {
+		if !j.store.HasRoom(ctx, short[i].Class, bytes) {
 			j.note = fmt.Sprintf("%d partitions lack shards that no disk can take, and there is no room to write them anew: add a disk",
 				len(short)-i)
 			break

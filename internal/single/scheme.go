@@ -72,7 +72,7 @@ func (s *System) resize(ctx context.Context) error {
 		s.opts.Logger.InfoContext(ctx, "scheme of new partitions", slog.String("scheme", scheme.String()), slog.String("before", before.String()),
 			slog.Int("disks", disks))
 	}
-	return s.Store.SetInventory(disks, scheme)
+	return s.Store.SetInventory(disks, scheme, nil)
 }
 
 // resizeWhenMirrored is resize as soon as the mirrors are there that there can
