@@ -34,7 +34,10 @@ type Options struct {
 	// which is not kept in the metadata.
 	RootAccessKey, RootSecret string
 	MasterKey                 MasterKey
-	Now                       func() time.Time
+	// Previous is the master key that MasterKey replaces: what it sealed opens
+	// still. Zero: there is none.
+	Previous MasterKey
+	Now      func() time.Time
 	// Rand makes keys and numbers; nil is crypto/rand. It must be safe for
 	// concurrent use.
 	Rand io.Reader
@@ -44,7 +47,7 @@ type Options struct {
 type Directory struct {
 	db   *metadata.DB
 	o    Options
-	seal *sealer
+	seal *Sealer
 	// creds are by access key, known by canonical id.
 	creds *cache[iam.Credential]
 	known *cache[iam.Account]
@@ -66,7 +69,7 @@ func Open(ctx context.Context, db *metadata.DB, o Options) (*Directory, error) {
 	}
 	d := &Directory{db: db, o: o, creds: newCache[iam.Credential](), known: newCache[iam.Account]()}
 	var err error
-	if d.seal, err = newSealer(o.MasterKey, o.Rand); err != nil {
+	if d.seal, err = NewSealer(o.MasterKey, o.Previous, o.Rand); err != nil {
 		return nil, err
 	}
 	var known bool
@@ -83,6 +86,9 @@ func Open(ctx context.Context, db *metadata.DB, o Options) (*Directory, error) {
 	}
 	return d, d.createRoot(ctx)
 }
+
+// Sealer seals under the master key of the directory.
+func (d *Directory) Sealer() *Sealer { return d.seal }
 
 // createRoot writes the account of the installation, which is there from the
 // first start on.

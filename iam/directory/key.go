@@ -72,7 +72,7 @@ func (d *Directory) putNewKey(tx *metadata.Tx, k *metadata.AccessKey) error {
 	if more {
 		return fmt.Errorf("%w: there are %d access keys of one owner already: delete one first", iam.ErrInUse, maxKeys)
 	}
-	if err := d.seal.record(tx); err != nil {
+	if err := d.seal.Record(tx); err != nil {
 		return err
 	}
 	return tx.PutAccessKey(k)
@@ -173,6 +173,9 @@ func (d *Directory) RotateKey(ctx context.Context, key, secret string) (iam.KeyP
 		}
 		k.MasterKey, k.Sealed, k.Rotated = fresh.MasterKey, fresh.Sealed, d.now()
 		pair.AccessKey = keyOf(k)
+		if err := d.seal.Record(tx); err != nil {
+			return err
+		}
 		return tx.PutAccessKey(k)
 	}, func(r *metadata.Reader) (bool, error) { return sealedAs(r, fresh) })
 	if err != nil {

@@ -65,14 +65,34 @@ const (
 	sealedCheck  = "undercroft master key check"
 )
 
-// sealer encrypts and decrypts under one master key.
-type sealer struct {
+// Sealer encrypts and decrypts under the master key. Where the master key is
+// being replaced, it still opens what the previous one sealed. It is safe for
+// concurrent use.
+type Sealer struct {
 	id     uint64
 	aead   cipher.AEAD
 	random io.Reader
+	// opens are the AEADs by the id of their master key: that of id, and of the
+	// previous one.
+	opens map[uint64]cipher.AEAD
 }
 
-func newSealer(key MasterKey, random io.Reader) (*sealer, error) {
+// NewSealer makes a Sealer. previous is the master key that key replaces, or
+// zero. random must be safe for concurrent use.
+func NewSealer(key, previous MasterKey, random io.Reader) (*Sealer, error) {
+	s, err := newSealer(key, random)
+	if err != nil || previous == (MasterKey{}) {
+		return s, err
+	}
+	old, err := newSealer(previous, random)
+	if err != nil {
+		return nil, err
+	}
+	s.opens[old.id] = old.aead
+	return s, nil
+}
+
+func newSealer(key MasterKey, random io.Reader) (*Sealer, error) {
 	if key == (MasterKey{}) {
 		return nil, errors.New("directory: no master key")
 	}
@@ -84,71 +104,85 @@ func newSealer(key MasterKey, random io.Reader) (*sealer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("directory: %w", err)
 	}
-	return &sealer{id: key.id(), aead: aead, random: random}, nil
+	id := key.id()
+	return &Sealer{id: id, aead: aead, random: random, opens: map[uint64]cipher.AEAD{id: aead}}, nil
 }
 
-func (s *sealer) encrypt(text, about string) ([]byte, error) {
+// ID names the master key that seals, and tells nothing about it.
+func (s *Sealer) ID() uint64 { return s.id }
+
+// Seal encrypts a text, bound to what it is about.
+func (s *Sealer) Seal(text []byte, about string) ([]byte, error) {
 	nonce := make([]byte, nonceSize, nonceSize+len(text)+s.aead.Overhead())
 	if _, err := io.ReadFull(s.random, nonce); err != nil {
 		return nil, fmt.Errorf("sealing: %w", err)
 	}
-	return s.aead.Seal(nonce, nonce, []byte(text), []byte(about)), nil
+	return s.aead.Seal(nonce, nonce, text, []byte(about)), nil
 }
 
-func (s *sealer) decrypt(sealed []byte, about string) (string, error) {
+// Open decrypts what Seal made under the master key with an id.
+func (s *Sealer) Open(master uint64, sealed []byte, about string) ([]byte, error) {
+	aead, ok := s.opens[master]
+	if !ok {
+		return nil, fmt.Errorf("%w: sealed under %016x, this is %016x", ErrWrongMasterKey, master, s.id)
+	}
 	if len(sealed) < nonceSize {
-		return "", errors.New("a sealed text is too short")
+		return nil, errors.New("a sealed text is too short")
 	}
-	text, err := s.aead.Open(nil, sealed[:nonceSize], sealed[nonceSize:], []byte(about))
+	text, err := aead.Open(nil, sealed[:nonceSize], sealed[nonceSize:], []byte(about))
 	if err != nil {
-		return "", fmt.Errorf("opening a sealed text: %w", err)
+		return nil, fmt.Errorf("opening a sealed text: %w", err)
 	}
-	return string(text), nil
+	return text, nil
+}
+
+func (s *Sealer) encrypt(text, about string) ([]byte, error) { return s.Seal([]byte(text), about) }
+
+func (s *Sealer) decrypt(sealed []byte, about string) (string, error) {
+	text, err := s.Open(s.id, sealed, about)
+	return string(text), err
 }
 
 // close puts a secret into the row of its access key.
-func (s *sealer) close(k *metadata.AccessKey, secret string) (err error) {
+func (s *Sealer) close(k *metadata.AccessKey, secret string) (err error) {
 	k.MasterKey = s.id
 	k.Sealed, err = s.encrypt(secret, sealedSecret+k.Key)
 	return err
 }
 
 // open returns the secret of an access key.
-func (s *sealer) open(k *metadata.AccessKey) (string, error) {
-	if k.MasterKey != s.id {
-		return "", fmt.Errorf("access key %s: %w: its secret is sealed under %016x, this is %016x", k.Key, ErrWrongMasterKey, k.MasterKey, s.id)
-	}
-	secret, err := s.decrypt(k.Sealed, sealedSecret+k.Key)
+func (s *Sealer) open(k *metadata.AccessKey) (string, error) {
+	secret, err := s.Open(k.MasterKey, k.Sealed, sealedSecret+k.Key)
 	if err != nil {
 		return "", fmt.Errorf("access key %s: %w", k.Key, err)
 	}
-	return secret, nil
+	return string(secret), nil
 }
 
-// verify holds the master key against what the store records. A store in which
+// verify holds the master keys against what the store records. A store in which
 // nothing was sealed yet takes any.
-func (s *sealer) verify(r *metadata.Reader) error {
+func (s *Sealer) verify(r *metadata.Reader) error {
 	known, err := r.MasterKeys()
-	if err != nil || len(known) == 0 {
+	if err != nil {
 		return err
 	}
 	for _, k := range known {
-		if k.ID != s.id {
-			continue
+		if _, ours := s.opens[k.ID]; !ours {
+			return fmt.Errorf("%w: the secrets of this store are sealed under master key %016x and this one is %016x; start with the one they were sealed under",
+				ErrWrongMasterKey, k.ID, s.id)
 		}
-		text, err := s.decrypt(k.Check, sealedCheck)
-		if err != nil || text != sealedCheck {
+		text, err := s.Open(k.ID, k.Check, sealedCheck)
+		if err != nil || string(text) != sealedCheck {
 			return fmt.Errorf("%w: the check of master key %016x does not open", ErrWrongMasterKey, k.ID)
 		}
-		return nil
 	}
-	return fmt.Errorf("%w: the secrets of this store are sealed under master key %016x and this one is %016x; start with the one they were sealed under",
-		ErrWrongMasterKey, known[0].ID, s.id)
+	return nil
 }
 
-// record makes sure that the store knows under which master key the secrets of
-// this transaction are sealed.
-func (s *sealer) record(tx *metadata.Tx) error {
+// Record makes sure that the store knows under which master key the secrets of
+// this transaction are sealed. Every transaction that writes what Seal made
+// calls it: it conflicts with the end of a master key.
+func (s *Sealer) Record(tx *metadata.Tx) error {
 	known, err := tx.MasterKeys()
 	if err != nil {
 		return err
@@ -157,9 +191,9 @@ func (s *sealer) record(tx *metadata.Tx) error {
 		if k.ID == s.id {
 			return nil
 		}
-	}
-	if len(known) > 0 {
-		return ErrWrongMasterKey
+		if _, ours := s.opens[k.ID]; !ours {
+			return ErrWrongMasterKey
+		}
 	}
 	check, err := s.encrypt(sealedCheck, sealedCheck)
 	if err != nil {

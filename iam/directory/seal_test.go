@@ -127,7 +127,7 @@ func TestWrongMasterKeyStopsTheStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = d.db.Update(t.Context(), "test", late.record)
+	err = d.db.Update(t.Context(), "test", late.Record)
 	wantErr(t, "a second sealer", err, ErrWrongMasterKey)
 	clean(t.Context(), t, d)
 }
