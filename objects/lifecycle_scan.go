@@ -1,0 +1,261 @@
+package objects
+
+import (
+	"context"
+	"strings"
+
+	"github.com/undercroft/undercroft/metadata"
+	"github.com/undercroft/undercroft/s3"
+)
+
+// lifecycleVictims is how many versions and uploads a scan finds before it acts on them.
+const lifecycleVictims = 500
+
+// LifecycleCursor is where a scan of a bucket is: right behind a version, or behind
+// an upload when the versions are done. The zero cursor, but for the bucket, is the beginning.
+type LifecycleCursor struct {
+	Bucket  metadata.BucketID `json:"bucket"`
+	Uploads bool              `json:"uploads,omitempty"`
+	Key     []byte            `json:"key,omitempty"`
+	Ord     metadata.Ord      `json:"ord,omitempty"`
+	Top     metadata.Ord      `json:"top,omitempty"`   // of the newest version of Key
+	Newer   int               `json:"newer,omitempty"` // noncurrent versions of Key so far
+	Upload  metadata.UploadID `json:"upload,omitzero"`
+}
+
+// LifecycleScanInput asks for some rows of a bucket to be looked at.
+type LifecycleScanInput struct {
+	From  LifecycleCursor
+	Rows  int // at most, about
+	Clock LifecycleClock
+}
+
+// LifecycleTally counts what was done.
+type LifecycleTally struct {
+	Evaluated   int64 // versions, delete markers and uploads looked at
+	Expired     int64 // current versions, with or without a delete marker left
+	Noncurrent  int64 // versions and delete markers deleted that were noncurrent
+	Markers     int64 // delete markers deleted that were alone
+	Transitions int64
+	Aborted     int64
+	Locked      int64 // versions left because they are locked
+	Failed      int64 // left to the next round because others wrote them, or they could not be moved
+}
+
+// Add adds another tally.
+func (t *LifecycleTally) Add(o *LifecycleTally) {
+	t.Evaluated += o.Evaluated
+	t.Expired += o.Expired
+	t.Noncurrent += o.Noncurrent
+	t.Markers += o.Markers
+	t.Transitions += o.Transitions
+	t.Aborted += o.Aborted
+	t.Locked += o.Locked
+	t.Failed += o.Failed
+}
+
+// Acted is how many versions and uploads were changed.
+func (t *LifecycleTally) Acted() int64 {
+	return t.Expired + t.Noncurrent + t.Markers + t.Transitions + t.Aborted
+}
+
+// LifecycleScanOutput is what a scan did, and where the next one goes on.
+type LifecycleScanOutput struct {
+	Next  LifecycleCursor
+	Done  bool // the bucket has no more
+	Tally LifecycleTally
+	// Stopped is the first error of those that Tally counts as failed.
+	Stopped error
+}
+
+// LifecycleBuckets lists buckets that have a lifecycle configuration, in the order of their
+// ids: those from one on, at most limit.
+func (s *Service) LifecycleBuckets(ctx context.Context, from metadata.BucketID, limit int) (ids []metadata.BucketID, err error) {
+	err = s.db.View(ctx, "lifecycle", func(r *metadata.Reader) error {
+		ids, err = r.BucketsWith(metadata.ConfigLifecycle, from, limit)
+		return err
+	})
+	return ids, err
+}
+
+// LifecycleSize is how many objects a bucket has, without their noncurrent versions.
+func (s *Service) LifecycleSize(ctx context.Context, id metadata.BucketID) (n int64, err error) {
+	err = s.db.View(ctx, "lifecycle", func(r *metadata.Reader) error {
+		count, err := r.BucketCount(id)
+		n = count.Objects + count.Uploads
+		return err
+	})
+	return n, err
+}
+
+// scan is one LifecycleScan.
+type scan struct {
+	in      LifecycleScanInput
+	out     LifecycleScanOutput
+	bucket  *metadata.Bucket // nil: gone, or without rules
+	rules   *Lifecycle
+	judge   *judge
+	row     metadata.LifecycleRow
+	one     candidate
+	pending *victim // a delete marker that may be alone
+	victims []victim
+	uploads []*metadata.Upload
+}
+
+// victim is a version that the rules want something of.
+type victim struct {
+	key     string
+	ord     metadata.Ord
+	verdict verdict
+	since   int64        // milliseconds; of a noncurrent one
+	top     metadata.Ord // the newest version of the key
+	created int64        // of a delete marker that may be alone
+}
+
+// LifecycleScan looks at the next rows of a bucket and does what its rules say. What is
+// due is decided on a snapshot, and again by the rules and rows of the transaction that does it: what changed
+// meanwhile is left alone. It may be repeated from any cursor.
+func (s *Service) LifecycleScan(ctx context.Context, in LifecycleScanInput) (LifecycleScanOutput, error) {
+	sc := &scan{in: in, out: LifecycleScanOutput{Next: in.From}}
+	err := s.db.View(ctx, "lifecycle", func(r *metadata.Reader) error {
+		if err := sc.load(r); err != nil || sc.bucket == nil {
+			sc.out.Done = true
+			return err
+		}
+		if !in.From.Uploads {
+			return sc.versions(r)
+		}
+		return sc.readUploads(r)
+	})
+	if err != nil {
+		return LifecycleScanOutput{Next: in.From}, err
+	}
+	return sc.out, s.lifecycleAct(ctx, sc)
+}
+
+// load reads the bucket and its rules.
+func (sc *scan) load(r *metadata.Reader) error {
+	b, err := r.Bucket(sc.in.From.Bucket)
+	if err != nil || b == nil {
+		return err
+	}
+	doc, err := r.BucketConfig(b.ID, metadata.ConfigLifecycle)
+	if err != nil || doc == nil {
+		return err
+	}
+	if sc.rules, err = ParseLifecycle(doc); err != nil {
+		return err
+	}
+	sc.bucket, sc.judge = b, sc.rules.at(sc.in.Clock, b.Versioning != metadata.Unversioned)
+	return nil
+}
+
+// versions looks at rows until there are enough, prefix after prefix.
+func (sc *scan) versions(r *metadata.Reader) error {
+	from := string(sc.in.From.Key)
+	for _, prefix := range sc.rules.prefixes() {
+		if from != "" && prefix < from && !strings.HasPrefix(from, prefix) {
+			continue // done
+		}
+		rng := metadata.VersionRange{Prefix: prefix}
+		if strings.HasPrefix(from, prefix) {
+			rng.From, rng.Below = from, sc.in.From.Ord
+		}
+		more, err := sc.walk(r, rng)
+		if err != nil || more {
+			return err
+		}
+	}
+	sc.out.Next = LifecycleCursor{Bucket: sc.bucket.ID, Uploads: true}
+	sc.out.Done = !sc.rules.aborts
+	return nil
+}
+
+// walk looks at the rows of a range, and reports whether it stopped because there are enough.
+func (sc *scan) walk(r *metadata.Reader, rng metadata.VersionRange) (more bool, err error) {
+	it, err := r.VersionsIn(sc.bucket.ID, rng)
+	if err != nil {
+		return false, err
+	}
+	defer it.Close()
+	next := &sc.out.Next
+	for it.Next() {
+		if err := it.Lifecycle(&sc.row, sc.rules.fields); err != nil {
+			return false, err
+		}
+		sc.look(it.KeyBytes())
+		sc.out.Tally.Evaluated++
+		if sc.pending == nil && (sc.out.Tally.Evaluated >= int64(sc.in.Rows) || len(sc.victims) >= lifecycleVictims) {
+			return true, nil
+		}
+	}
+	sc.settle(true)
+	next.Key = append(next.Key[:0:0], next.Key...)
+	return false, it.Err()
+}
+
+// look asks the judge about the current row, and moves the cursor behind it.
+func (sc *scan) look(key []byte) {
+	next, row, v := &sc.out.Next, &sc.row, &sc.one
+	sc.settle(row.Latest)
+	if row.Latest {
+		next.Key = append(next.Key[:0:0], key...)
+		next.Top, next.Newer = row.Ord, 0
+	}
+	*v = candidate{
+		key: key, size: row.Size, created: row.Modified, class: s3.StorageClass(row.StorageClass), tags: row.Tags,
+		marker: row.DeleteMarker, latest: row.Latest, since: int64(next.Ord) / 1000, newer: next.Newer,
+	}
+	if v.class == "" {
+		v.class = s3.StorageStandard
+	}
+	if !row.Latest {
+		next.Newer++
+	}
+	next.Ord = row.Ord
+	if row.Latest && row.DeleteMarker {
+		sc.pending = &victim{key: string(key), ord: row.Ord, top: row.Ord, created: row.Modified}
+		return
+	}
+	if verdict := sc.judge.decide(v); verdict.kind != lifecycleKeep {
+		sc.victims = append(sc.victims, victim{
+			key: string(key), ord: row.Ord, verdict: verdict, since: v.since, top: next.Top, created: row.Modified,
+		})
+	}
+}
+
+// settle decides about a delete marker when it is known whether it is alone.
+func (sc *scan) settle(alone bool) {
+	p := sc.pending
+	sc.pending = nil
+	if p == nil || !alone {
+		return
+	}
+	v := candidate{key: []byte(p.key), created: p.created, marker: true, latest: true, alone: true}
+	if p.verdict = sc.judge.decide(&v); p.verdict.kind != lifecycleKeep {
+		sc.victims = append(sc.victims, *p)
+	}
+}
+
+// readUploads looks for uploads that are to be aborted.
+func (sc *scan) readUploads(r *metadata.Reader) error {
+	next := &sc.out.Next
+	it := r.Uploads(sc.bucket.ID, metadata.UploadRange{AfterKey: string(next.Key), AfterUpload: next.Upload})
+	defer it.Close()
+	for it.Next() {
+		u, err := it.Upload()
+		if err != nil {
+			return err
+		}
+		next.Key, next.Upload = []byte(u.Key), u.ID
+		sc.out.Tally.Evaluated++
+		if sc.rules.abortDue(sc.in.Clock, u.Key, u.Initiated.UnixMilli()) {
+			sc.uploads = append(sc.uploads, u)
+		}
+		if sc.out.Tally.Evaluated >= int64(sc.in.Rows) || len(sc.uploads) >= lifecycleVictims {
+			return nil
+		}
+	}
+	sc.out.Done = true
+	return it.Err()
+}
