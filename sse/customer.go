@@ -5,16 +5,14 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
-	"log/slog"
+	"io"
 )
 
-// redacted is how keys print.
-const redacted = "[key]"
-
 // CustomerKey is a key that a client sends with each request (SSE-C). It is
-// safe for concurrent use until it is wiped.
+// safe for concurrent use until it is wiped, prints as "[key]", and nothing of
+// it is kept: whether it is the right one shows in that it opens an object's key.
 type CustomerKey struct {
-	key [KeySize]byte
+	secret
 	md5 string
 }
 
@@ -25,7 +23,14 @@ func NewCustomerKey(key []byte) (*CustomerKey, error) {
 		return nil, fmt.Errorf("sse: a customer's key has %d bytes, not %d", len(key), KeySize)
 	}
 	sum := md5.Sum(key)
-	return &CustomerKey{key: [KeySize]byte(key), md5: base64.StdEncoding.EncodeToString(sum[:])}, nil
+	return &CustomerKey{secret: secret{[KeySize]byte(key)}, md5: base64.StdEncoding.EncodeToString(sum[:])}, nil
+}
+
+// Wipe forgets the key. Nil has none.
+func (k *CustomerKey) Wipe() {
+	if k != nil {
+		clear(k.key[:])
+	}
 }
 
 // MD5 is the base64 MD5 digest of the key, as S3's headers have it.
@@ -39,24 +44,10 @@ func (k *CustomerKey) Equal(other *CustomerKey) bool {
 	return subtle.ConstantTimeCompare(k.key[:], other.key[:]) == 1
 }
 
-// Wipe forgets the key. Nil has none.
-func (k *CustomerKey) Wipe() {
-	if k != nil {
-		clear(k.key[:])
-	}
+// Seal seals an object's key with the client's.
+func (k *CustomerKey) Seal(random io.Reader, object *ObjectKey) ([]byte, error) {
+	return object.Seal(random, &k.key)
 }
 
-// String implements [fmt.Stringer]; it shows nothing of the key.
-func (k *CustomerKey) String() string { return redacted }
-
-// GoString implements [fmt.GoStringer].
-func (k *CustomerKey) GoString() string { return redacted }
-
-// Format implements [fmt.Formatter] for every verb.
-func (k *CustomerKey) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
-
-// LogValue implements [slog.LogValuer].
-func (k *CustomerKey) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// MarshalText keeps the key out of whatever encodes texts.
-func (k *CustomerKey) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+// Open is [OpenKey] with the client's key.
+func (k *CustomerKey) Open(sealed []byte) (*ObjectKey, error) { return OpenKey(sealed, &k.key) }
