@@ -23,6 +23,7 @@ func bucketOf(b *metadata.Bucket) Bucket {
 	return Bucket{
 		Name: s3.BucketName(b.Name), Owner: s3.OwnerID(b.Owner),
 		Region: b.Region, Created: b.Created, Versioning: versioningStatus(b.Versioning),
+		ObjectLock: b.ObjectLock,
 	}
 }
 
@@ -35,6 +36,9 @@ func (s *Service) CreateBucket(ctx context.Context, in CreateBucketInput) (Bucke
 	b := &metadata.Bucket{
 		ID: s.db.NewBucketID(), Name: string(in.Name), Owner: string(in.Owner),
 		Region: in.Region, Created: s.opts.Now(), Token: s.db.NewToken(),
+	}
+	if in.ObjectLock {
+		b.ObjectLock, b.Versioning = &metadata.ObjectLock{}, metadata.VersioningEnabled
 	}
 	err := s.db.Update(ctx, "create-bucket", func(tx *metadata.Tx) error {
 		old, err := tx.BucketByName(b.Name)

@@ -31,6 +31,10 @@ func (s *Service) PutBucketVersioning(ctx context.Context, name s3.BucketName, s
 		return s3.NewError(s3.MalformedXML)
 	}
 	return s.changeBucket(ctx, name, func(tx *metadata.Tx, b *metadata.Bucket) error {
+		if b.ObjectLock != nil && v != metadata.VersioningEnabled {
+			return s3.NewError(s3.InvalidBucketState).
+				WithMessage("An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.")
+		}
 		b.Versioning = v
 		return tx.PutBucket(b)
 	})

@@ -19,6 +19,7 @@ var errorCodes = []struct {
 	code    s3.Code
 	message string
 }{
+	{metadata.ErrLocked, s3.AccessDenied, "Access Denied because object protected by object lock."},
 	{partition.ErrOverloaded, s3.SlowDown, ""},
 	{partition.ErrNoSpace, s3.StorageFull, ""},
 	{kv.ErrNoSpace, s3.StorageFull, ""},

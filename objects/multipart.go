@@ -17,6 +17,7 @@ type CreateUploadInput struct {
 	Attributes   Attributes
 	Tags         []Pair
 	ACL          []Grant
+	Lock         Lock               // of the version that it is completed to
 	Checksum     checksum.Algorithm // zero: none asked
 	ChecksumType string             // "", "COMPOSITE" or "FULL_OBJECT"
 	Encryption   Encryption

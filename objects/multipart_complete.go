@@ -82,6 +82,7 @@ func (c *completion) run(ctx context.Context) (*metadata.Object, error) {
 	err = c.svc.publishObject(ctx, publication{
 		bucket: c.target.bucket, row: row, pre: c.in.Precondition,
 		token: metadata.Token(c.target.id),
+		lock:  Lock{c.upload.Retention, c.upload.LegalHold},
 		data:  func(tx *metadata.Tx) ([]byte, error) { return nil, c.publish(tx, row) },
 	})
 	if err != nil && c.ahead {

@@ -32,8 +32,13 @@ func (s *Service) CreateMultipartUpload(ctx context.Context, in CreateUploadInpu
 	if in.Initiator != in.Owner {
 		row.Initiator = string(in.Initiator)
 	}
+	row.Retention, row.LegalHold = in.Lock.Retention, in.Lock.LegalHold
 	err = s.db.Update(ctx, "create-upload", func(tx *metadata.Tx) error {
-		if _, err := s.requireBucket(tx, b); err != nil {
+		b, err := s.requireBucket(tx, b)
+		if err != nil {
+			return err
+		}
+		if err := lockable(b, in.Lock); err != nil {
 			return err
 		}
 		return tx.PutUpload(b.ID, row)

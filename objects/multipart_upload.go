@@ -23,6 +23,9 @@ func (s *Service) UploadPart(ctx context.Context, in UploadPartInput) (Part, err
 	if err != nil {
 		return Part{}, asS3(err)
 	}
+	if (Lock{u.Retention, u.LegalHold}) != (Lock{}) && in.Body.MD5 == nil && !in.Body.Checksum.Valid() {
+		return Part{}, UndigestedError("Put Part")
+	}
 	if in.Body.Checksum, err = partChecksum(u, in.Body.Checksum); err != nil {
 		return Part{}, err
 	}

@@ -110,7 +110,7 @@ func hasSum(sums []Checksum, a checksum.Algorithm) bool {
 // publishCopy publishes the copy; the source is read in the same transaction.
 func (s *Service) publishCopy(ctx context.Context, c *copying) error {
 	return s.publishObject(ctx, publication{
-		bucket: c.target, row: c.row, pre: c.in.Precondition,
+		bucket: c.target, row: c.row, pre: c.in.Precondition, lock: c.in.Lock,
 		data: func(tx *metadata.Tx) ([]byte, error) {
 			if err := c.readSource(tx); err != nil {
 				return nil, err
@@ -151,6 +151,7 @@ func (c *copying) readSource(tx *metadata.Tx) error {
 		c.row.Attributes = c.in.Attributes
 	}
 	c.row.Attributes.StorageClass = c.in.StorageClass
+	c.row.Attributes.WebsiteRedirect = c.in.WebsiteRedirect
 	c.row.Tags, c.row.ACL = from.Tags, c.in.ACL
 	if c.in.ReplaceTags {
 		c.row.Tags = c.in.Tags

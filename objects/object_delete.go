@@ -71,6 +71,7 @@ func (d *deletion) run(tx *metadata.Tx, b *metadata.Bucket) error {
 		return nil
 	}
 	d.out.DeleteMarker = victim.DeleteMarker
+	slot.askBypass(victim, d.in.Bypass)
 	if err := slot.remove(victim); err != nil {
 		return err
 	}

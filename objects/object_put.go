@@ -29,7 +29,7 @@ func (s *Service) PutObject(ctx context.Context, in PutObjectInput) (Object, err
 		Checksums: st.sums, Attributes: in.Attributes, Owner: string(in.Owner), Tags: in.Tags, ACL: in.ACL,
 	}
 	err = s.publishObject(ctx, publication{
-		bucket: b, row: row, pre: in.Precondition,
+		bucket: b, row: row, pre: in.Precondition, lock: in.Lock,
 		data: func(tx *metadata.Tx) (inline []byte, err error) {
 			row.Data, err = st.publish(tx, metadata.MaxRowExtents)
 			return st.inline, err
@@ -58,6 +58,7 @@ type publication struct {
 	bucket *metadata.Bucket
 	row    *metadata.Object
 	pre    WritePrecondition
+	lock   Lock // that is asked for
 	// data is called in each attempt, after row.Ord is set and before the row is
 	// written. It writes what the row refers to, sets row.Data and returns the inline
 	// bytes.
@@ -84,6 +85,9 @@ func (s *Service) publishObject(ctx context.Context, p publication) error {
 			return err
 		}
 		slot.order(row, s.opts.Now())
+		if err := slot.lock(row, p.lock); err != nil {
+			return err
+		}
 		inline, err := p.data(tx)
 		if err != nil {
 			return err

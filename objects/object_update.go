@@ -60,9 +60,20 @@ func (s *Service) PutObjectACL(ctx context.Context, in PutObjectACLInput) (Objec
 	})
 }
 
-// updateObject rewrites the row of a version after change. The row keeps the
+// rowChange changes the row of a version that its transaction has read.
+type rowChange func(*metadata.Tx, *metadata.Bucket, *metadata.Object) error
+
+// updateObject is changeObject for a change that depends on nothing else.
+func (s *Service) updateObject(ctx context.Context, bucket s3.BucketName, n named, change func(*metadata.Object)) (Object, error) {
+	return s.changeObject(ctx, bucket, n, func(_ *metadata.Tx, _ *metadata.Bucket, row *metadata.Object) error {
+		change(row)
+		return nil
+	})
+}
+
+// changeObject rewrites the row of a version after change. The row keeps the
 // token of the request that made it; the change has a token row of its own.
-func (s *Service) updateObject(ctx context.Context, bucket s3.BucketName, n named, change func(*metadata.Object)) (out Object, err error) {
+func (s *Service) changeObject(ctx context.Context, bucket s3.BucketName, n named, change rowChange) (out Object, err error) {
 	if err := s3.ValidateKey(n.key); err != nil {
 		return Object{}, err
 	}
@@ -80,7 +91,9 @@ func (s *Service) updateObject(ctx context.Context, bucket s3.BucketName, n name
 		if err != nil {
 			return err
 		}
-		change(row)
+		if err := change(tx, b, row); err != nil {
+			return err
+		}
 		out = readOf(row, b)
 		if err := tx.UpdateObject(b.ID, row); err != nil {
 			return err

@@ -84,6 +84,7 @@ type Bucket struct {
 	Created time.Time
 	// Versioning is empty while it was never set.
 	Versioning s3.VersioningStatus
+	ObjectLock *ObjectLock // nil: not enabled
 }
 
 // Object describes one version of an object.
@@ -100,6 +101,8 @@ type Object struct {
 	Attributes   Attributes
 	Tags         []Pair
 	ACL          []Grant // nil: the owner alone, with full control
+	Retention    Retention
+	LegalHold    LegalHold
 	Checksums    []Checksum
 	PartCount    int // parts of the multipart upload it came from, else 0
 	Encryption   Encrypted
@@ -161,6 +164,7 @@ type PutObjectInput struct {
 	Tags         []Pair
 	ACL          []Grant
 	Encryption   Encryption
+	Lock         Lock
 	Precondition WritePrecondition
 }
 
@@ -201,6 +205,7 @@ type DeleteObjectInput struct {
 	Key          s3.Key
 	VersionID    s3.VersionID // "": the object, whatever its current version
 	Owner        s3.OwnerID   // of the delete marker; "": the bucket's owner
+	Bypass       Bypass       // of the governance mode of a version that is named
 	Precondition WritePrecondition
 }
 
@@ -270,6 +275,8 @@ type CreateBucketInput struct {
 	Region string
 	// Configs are the documents that the bucket has from its beginning.
 	Configs map[ConfigKind][]byte
+	// ObjectLock enables Object Lock, and versioning with it.
+	ObjectLock bool
 	// Most is how many buckets the owner may have; 0 for any number. Those who
 	// create at once are not counted by each other.
 	Most int
@@ -295,15 +302,18 @@ type CopyObjectInput struct {
 	Bucket       s3.BucketName
 	Key          s3.Key
 	Owner        s3.OwnerID
-	Replace      bool               // take Attributes in place of the source's
-	Attributes   Attributes         // where Replace
-	StorageClass string             // never the source's; empty for STANDARD
-	ReplaceTags  bool               // take Tags in place of the source's
-	Tags         []Pair             // where ReplaceTags
-	ACL          []Grant            // never the source's
-	Checksum     checksum.Algorithm // zero: keep the source's
-	Encryption   Encryption         // never the source's
-	Precondition WritePrecondition
+	Replace      bool       // take Attributes in place of the source's
+	Attributes   Attributes // where Replace
+	StorageClass string     // never the source's; empty for STANDARD
+	// WebsiteRedirect is never the source's.
+	WebsiteRedirect string
+	ReplaceTags     bool               // take Tags in place of the source's
+	Tags            []Pair             // where ReplaceTags
+	ACL             []Grant            // never the source's
+	Checksum        checksum.Algorithm // zero: keep the source's
+	Encryption      Encryption         // never the source's
+	Lock            Lock               // never the source's
+	Precondition    WritePrecondition
 }
 
 // CopyObjectOutput is the copy, and the version of the source it was made of.
@@ -347,6 +357,7 @@ type API interface {
 	ListAPI
 	UploadAPI
 	UsageAPI
+	LockAPI
 }
 
 // BucketAPI is what can be done with buckets.

@@ -186,6 +186,8 @@ func objectOf(o *metadata.Object) Object {
 		Attributes:   o.Attributes,
 		Tags:         o.Tags,
 		ACL:          o.ACL,
+		Retention:    o.Retention,
+		LegalHold:    o.LegalHold,
 		Checksums:    o.Checksums,
 		PartCount:    o.Parts,
 	}

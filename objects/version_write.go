@@ -15,6 +15,10 @@ type slot struct {
 	bucket *metadata.Bucket // at the version of the transaction
 	key    string
 	newest *metadata.Object // live or a delete marker; nil when there is none
+	// lockTime decides which versions are locked; bypass disregards governance
+	// mode.
+	lockTime time.Time
+	bypass   bool
 }
 
 // openSlot reads the newest version of a key serializably.
@@ -24,7 +28,7 @@ func (s *Service) openSlot(tx *metadata.Tx, b *metadata.Bucket, key string) (*sl
 		return nil, err
 	}
 	newest, err := newestVersion(tx, b, key)
-	return &slot{tx: tx, bucket: b, key: key, newest: newest}, err
+	return &slot{tx: tx, bucket: b, key: key, newest: newest, lockTime: s.LockTime()}, err
 }
 
 // live is the current live version, nil when there is none.
@@ -78,7 +82,7 @@ func (s *slot) makeRoom() (replaced *metadata.Object, err error) {
 	live := s.live()
 	if s.bucket.Versioning != metadata.VersioningEnabled {
 		if live != nil && live.Null {
-			return live, nil
+			return live, s.mayDrop(live)
 		}
 		if err := s.dropNull(); err != nil {
 			return nil, err
@@ -113,6 +117,9 @@ func (s *slot) dropNull() error {
 
 // drop removes a row V.
 func (s *slot) drop(old *metadata.Object) error {
+	if err := s.mayDrop(old); err != nil {
+		return err
+	}
 	if old.Null {
 		if err := s.tx.ClearNull(s.bucket.ID, s.key); err != nil {
 			return err
@@ -131,6 +138,9 @@ func (s *slot) remove(victim *metadata.Object) error {
 			return err
 		}
 	default:
+		if err := s.mayDrop(live); err != nil {
+			return err
+		}
 		if err := s.tx.DeleteObject(s.bucket.ID, live); err != nil {
 			return err
 		}

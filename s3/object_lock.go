@@ -68,14 +68,6 @@ func ParseRetention(mode, until string, now time.Time) (Retention, error) {
 	return r, r.check(strings.ToLower(HeaderObjectLockUntil), until, now)
 }
 
-// CheckFuture refuses a retention that is over before it begins.
-func (r Retention) CheckFuture(now time.Time) error {
-	if r.Mode == "" {
-		return nil
-	}
-	return r.check("RetainUntilDate", string(AppendISO8601(nil, r.Until)), now)
-}
-
 func (r Retention) check(name, value string, now time.Time) error {
 	if r.Until.After(now) {
 		return nil
