@@ -51,6 +51,7 @@ type intake struct {
 	bucket  *metadata.Bucket
 	key     s3.Key
 	version string // for the stripe's directory
+	class   string // the storage class that partitions are of; "" is STANDARD
 	body    Body
 	limit   int64              // largest inline size, negative for none
 	also    checksum.Algorithm // computed besides the client's; zero for none
@@ -183,7 +184,7 @@ func (in *intake) onePiece(ctx context.Context, buf *partition.Buffer, remaining
 		buf.Free()
 		return last, err
 	}
-	blob := partition.Blob{ID: in.id, Piece: in.piece, Key: blobKey(in.bucket.ID, in.key), Version: in.version}
+	blob := partition.Blob{ID: in.id, Piece: in.piece, Key: blobKey(in.bucket.ID, in.key), Version: in.version, Class: in.class}
 	in.piece++
 	in.waiting = append(in.waiting, in.svc.store.Submit(ctx, blob, buf, n))
 	return last, nil

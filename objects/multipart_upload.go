@@ -57,7 +57,7 @@ func partChecksum(u *metadata.Upload, sent checksum.Algorithm) (checksum.Algorit
 // storePart receives a body and makes it the part of a number.
 func (s *Service) storePart(ctx context.Context, t *target, u *metadata.Upload, part UploadPartInput) (Part, error) {
 	in := &intake{
-		bucket: t.bucket, key: t.key, body: part.Body, limit: -1,
+		bucket: t.bucket, key: t.key, body: part.Body, limit: -1, class: u.Attributes.StorageClass,
 		version: "upload " + string(t.name) + " part " + itoa(part.Number),
 	}
 	if u.Checksum.Algorithm == "" {
