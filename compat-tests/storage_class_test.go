@@ -12,7 +12,7 @@ import (
 // that it is asked for, and never that of its source.
 func TestStorageClass(t *testing.T) {
 	t.Parallel()
-	srv := startServer(t, "--storage-class", "COLD", "--storage-class", "FROZEN")
+	srv := startServer(t, "--storage-class", "STANDARD_IA=1+0", "--storage-class", "GLACIER_IR")
 	c, bucket := srv.bucket(t)
 	shown := func(key string, want types.StorageClass) {
 		t.Helper()
@@ -24,22 +24,22 @@ func TestStorageClass(t *testing.T) {
 			t.Errorf("HEAD %s: class %q, want %q", key, head.StorageClass, want)
 		}
 	}
-	_, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: aws.String("cold"), StorageClass: "COLD"})
+	_, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: aws.String("cold"), StorageClass: "STANDARD_IA"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown("cold", "COLD")
+	shown("cold", "STANDARD_IA")
 	put(t, c, bucket, "plain", nil)
 	shown("plain", "")
-	u := beginUpload(t, c, bucket, "multi", func(in *s3.CreateMultipartUploadInput) { in.StorageClass = "FROZEN" })
+	u := beginUpload(t, c, bucket, "multi", func(in *s3.CreateMultipartUploadInput) { in.StorageClass = "GLACIER_IR" })
 	u.part(1, []byte("x"))
 	if _, err := u.tryComplete(u.done); err != nil {
 		t.Fatal(err)
 	}
-	shown("multi", "FROZEN")
+	shown("multi", "GLACIER_IR")
 
 	source := aws.String(bucket + "/cold")
-	for key, class := range map[string]types.StorageClass{"copy": "", "frozen copy": "FROZEN"} {
+	for key, class := range map[string]types.StorageClass{"copy": "", "frozen copy": "GLACIER_IR"} {
 		in := &s3.CopyObjectInput{Bucket: &bucket, Key: &key, CopySource: source, StorageClass: class}
 		if _, err := c.CopyObject(t.Context(), in); err != nil {
 			t.Fatal(err)
@@ -59,7 +59,7 @@ func TestStorageClass(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]types.ObjectStorageClass{"cold": "STANDARD", "copy": "STANDARD", "frozen copy": "FROZEN", "multi": "FROZEN", "plain": "STANDARD"}
+	want := map[string]types.ObjectStorageClass{"cold": "STANDARD", "copy": "STANDARD", "frozen copy": "GLACIER_IR", "multi": "GLACIER_IR", "plain": "STANDARD"}
 	if len(list.Contents) != len(want) {
 		t.Errorf("%d objects are listed, want %d", len(list.Contents), len(want))
 	}

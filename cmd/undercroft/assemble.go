@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -146,11 +148,26 @@ func storeOptions(cfg config.Config, p parts) single.Options {
 		FS: vfs.Default(), Dirs: cfg.Data, Now: p.now, Region: cfg.Region,
 		InlineLimit: inline,
 		Scheme:      partition.Scheme{K: cfg.Scheme.Data, M: cfg.Scheme.Parity},
+		Classes:     classSchemes(cfg),
 		Capacity:    int64(cfg.PartitionSize), MinColumn: column,
 		BufferMemory: int64(cfg.BufferMemory), Logger: p.logger,
 		Steward:    background,
 		AcceptLoss: cfg.MetadataAcceptLoss, Witness: cfg.MetadataWitness,
 	}
+}
+
+// classSchemes are the schemes of the storage classes, zero for that of STANDARD.
+func classSchemes(cfg config.Config) map[string]partition.Scheme {
+	out := make(map[string]partition.Scheme, len(cfg.StorageClasses))
+	for _, c := range cfg.StorageClasses {
+		out[c.Name] = partition.Scheme{K: c.Scheme.Data, M: c.Scheme.Parity}
+	}
+	return out
+}
+
+// classNames are those that requests may name besides STANDARD.
+func classNames(cfg config.Config) []string {
+	return slices.Sorted(maps.Keys(classSchemes(cfg)))
 }
 
 func assembleDirectory(ctx context.Context, p parts, store *single.System) (*directory.Directory, error) {
@@ -176,7 +193,7 @@ func assembleGateway(cfg config.Config, p parts, store *single.System, who *dire
 		ObjectOwnership: s3.ObjectOwnership(cfg.NewBuckets.ObjectOwnership),
 		PublicAccess:    cfg.NewBuckets.PublicAccessBlock == config.Off,
 		MaxBuckets:      cfg.NewBuckets.Most,
-		StorageClasses:  cfg.StorageClasses,
+		StorageClasses:  classNames(cfg),
 		Keyring:         who, Accounts: who, Now: p.now, Region: cfg.Region, Domains: cfg.Domains,
 		HostID: p.requestIDs.HostID(), NewRequestID: p.requestIDs.NewID,
 		Logger: p.logger, AccessLog: cfg.AccessLog, Metrics: p.registry, Activity: p.activity,

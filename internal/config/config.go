@@ -104,7 +104,7 @@ type Config struct {
 	// Region is the one region that signatures must name.
 	Region string
 	// StorageClasses may be named besides STANDARD.
-	StorageClasses []string
+	StorageClasses []StorageClass
 	// Domains are the lowercase names under which a bucket is a host name.
 	Domains []string
 

@@ -233,7 +233,7 @@ func (c Config) validate(origin map[string]string) error {
 	if n := c.Scheme.Data + c.Scheme.Parity; n > len(c.Data) {
 		return &Error{Source: origin["scheme"], Problem: fmt.Sprintf("%s needs %d data directories, there are %d", c.Scheme, n, len(c.Data))}
 	}
-	return nil
+	return c.validateClasses(origin["storage-class"])
 }
 
 // pair refuses one of two settings that only mean something together.

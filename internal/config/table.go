@@ -57,7 +57,8 @@ func storageOptions(c *Config) []option {
 			&sizeValue{&c.InlineLimit, 0, 64 * KiB},
 		},
 		{
-			"storage-class", g, "CLASS", "", "A storage class that may be named besides STANDARD, and is kept like it; repeat it for several.",
+			"storage-class", g, "NAME[=K+M]", "", "A storage class besides STANDARD and the data and parity shards of its partitions, those of STANDARD where none are given; " +
+				"repeat it for several. STANDARD_IA, ONEZONE_IA, INTELLIGENT_TIERING, REDUCED_REDUNDANCY or GLACIER_IR.",
 			&classes{&c.StorageClasses},
 		},
 	}

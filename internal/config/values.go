@@ -312,29 +312,6 @@ func (d *domains) SetAll(items []string) error {
 
 func (d *domains) String() string { return strings.Join(*d.to, ",") }
 
-type classes struct{ to *[]string }
-
-func (v *classes) Set(s string) error { return v.SetAll(splitList(s)) }
-
-func (v *classes) SetAll(items []string) error {
-	for i, name := range items {
-		switch {
-		case !validClass(name):
-			return fmt.Errorf("%q is not a storage class: up to 64 of A-Z, 0-9 and _", name)
-		case name == "STANDARD" || slices.Contains(items[:i], name):
-			return fmt.Errorf("storage class %q is given twice", name)
-		}
-	}
-	*v.to = slices.Clone(items)
-	return nil
-}
-
-func (v *classes) String() string { return strings.Join(*v.to, ",") }
-
-func validClass(name string) bool {
-	return name != "" && len(name) <= 64 && strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
-}
-
 func validDomain(name string) bool {
 	if name == "" || len(name) > 253 || net.ParseIP(name) != nil {
 		return false

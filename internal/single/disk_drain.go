@@ -135,16 +135,19 @@ func (s *System) mayDrain(ctx context.Context, row metadata.Disk) (note string, 
 
 // enoughWithout refuses to do without a disk that new partitions need.
 func (s *System) enoughWithout(row metadata.Disk) error {
-	scheme := s.Store.Status().Wanted
+	parity := s.Store.Status().Wanted.M
+	for _, c := range s.Store.Classes() {
+		parity = max(parity, c.Wanted.M)
+	}
 	others := 0
 	for _, other := range s.roster.inventory() {
 		if other.ID != row.ID && other.State == metadata.DiskActive && s.roster.serves(diskID(other)) {
 			others++
 		}
 	}
-	if others < scheme.M+1 {
+	if others < parity+1 {
 		return fmt.Errorf("%w: without %s only %d disks are in service for new data, and %d parity shards need at least %d: "+
-			"add a disk first, or start with a --scheme of less parity", ErrRefused, row.Path, others, scheme.M, scheme.M+1)
+			"add a disk first, or start with a --scheme of less parity", ErrRefused, row.Path, others, parity, parity+1)
 	}
 	return nil
 }

@@ -45,8 +45,8 @@ func sameDisk(fsys vfs.FS, d mirror.Dir) error {
 }
 
 // mirrors is how many copies of the metadata a store of so many disks keeps:
-// as many disks may be lost as of the data.
-func (s *System) mirrors(disks int) int { return s.schemeFor(disks).M + 1 }
+// as many disks may be lost as of the data, of whatever storage class.
+func (s *System) mirrors(disks int) int { return s.parityFor(disks) + 1 }
 
 // refused says what to do about mirrors that do not open.
 func refused(err error, paths []string) error {

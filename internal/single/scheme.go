@@ -47,7 +47,7 @@ func (s *System) affordable(disks int) partition.Scheme {
 // wants, from now on. Where that number grew it waits for them: no partition may
 // be made to survive what its metadata would not.
 func (s *System) keepMirrors(ctx context.Context) error {
-	want := s.schemeFor(len(s.roster.inventory())).M + 1
+	want := s.mirrors(len(s.roster.inventory()))
 	m := s.mirror.Status()
 	if len(m.Members) < want {
 		s.opts.Logger.WarnContext(ctx, "metadata has too few mirrors: they are made now, as far as there are directories",
@@ -64,7 +64,7 @@ func (s *System) keepMirrors(ctx context.Context) error {
 // that needs more mirrors than there are waits until a later call finds them.
 func (s *System) resize(ctx context.Context) error {
 	disks := len(s.roster.inventory())
-	if want := s.schemeFor(disks).M + 1; want != s.mirror.Status().Wanted {
+	if want := s.mirrors(disks); want != s.mirror.Status().Wanted {
 		s.mirror.Maintain(want)
 	}
 	scheme, before := s.affordable(disks), s.Store.Status().Wanted
@@ -72,7 +72,7 @@ func (s *System) resize(ctx context.Context) error {
 		s.opts.Logger.InfoContext(ctx, "scheme of new partitions", slog.String("scheme", scheme.String()), slog.String("before", before.String()),
 			slog.Int("disks", disks))
 	}
-	return s.Store.SetInventory(disks, scheme, nil)
+	return s.Store.SetInventory(disks, scheme, s.affordableClasses())
 }
 
 // resizeWhenMirrored is resize as soon as the mirrors are there that there can

@@ -44,8 +44,10 @@ type Options struct {
 	Region      string
 	InlineLimit int64            // see objects.Options
 	Scheme      partition.Scheme // zero: by the number of disks
-	Capacity    int64            // of a shard, in bytes; zero: the default
-	MinColumn   int              // zero: the default
+	// Classes are the storage classes besides STANDARD; a zero scheme is that of STANDARD.
+	Classes   map[string]partition.Scheme
+	Capacity  int64 // of a shard, in bytes; zero: the default
+	MinColumn int   // zero: the default
 	// BufferMemory bounds the buffers of request bodies, in bytes; zero: the default.
 	BufferMemory int64
 	// Witness is a directory that votes on which metadata is the newest and holds
@@ -193,7 +195,7 @@ func (s *System) openData(ctx context.Context) error {
 	}
 	known := len(s.roster.inventory())
 	store, err := partition.Open(ctx, s.DB, partition.Options{
-		Disks: disks, KnownDisks: known, Scheme: s.affordable(known), MinColumn: s.opts.MinColumn,
+		Disks: disks, KnownDisks: known, Scheme: s.affordable(known), Classes: s.affordableClasses(), MinColumn: s.opts.MinColumn,
 		Capacity: s.opts.Capacity, BufferMemory: s.opts.BufferMemory,
 		Now: s.opts.Now, Logger: s.opts.Logger,
 	})
@@ -201,6 +203,7 @@ func (s *System) openData(ctx context.Context) error {
 		return fmt.Errorf("open the partitions: %w", err)
 	}
 	s.Store = store
+	s.warnOfRetiredClasses(ctx)
 	s.Objects = objects.New(s.DB, store, objects.Options{
 		Region: s.opts.Region, InlineLimit: s.opts.InlineLimit, Now: s.opts.Now, Logger: s.opts.Logger,
 	})
