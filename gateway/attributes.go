@@ -24,9 +24,18 @@ func (x *exchange) attributes() (objects.Attributes, error) {
 		Expires:            x.header(s3.HeaderExpires),
 		StorageClass:       x.storageClass(),
 	}
+	var err error
+	if a.WebsiteRedirect, err = x.websiteRedirect(); err != nil {
+		return a, err
+	}
 	user, err := userMetadata(x.r.Header)
 	a.User = user
 	return a, err
+}
+
+// websiteRedirect is where the request wants who visits the object sent.
+func (x *exchange) websiteRedirect() (string, error) {
+	return s3.ParseWebsiteRedirect(x.header(s3.HeaderWebsiteRedirect))
 }
 
 // storageClass is the class that the request asks for, empty for STANDARD.
@@ -90,6 +99,7 @@ func (x *exchange) showObject(o *objects.Object) {
 	x.setOptional(s3.HeaderContentEncoding, a.ContentEncoding)
 	x.setOptional(s3.HeaderContentLanguage, a.ContentLanguage)
 	x.setOptional(s3.HeaderExpires, a.Expires)
+	x.setOptional(s3.HeaderWebsiteRedirect, a.WebsiteRedirect)
 	for i := range a.User {
 		x.set("x-amz-meta-"+a.User[i].Name, mailSafe(a.User[i].Value))
 	}

@@ -48,6 +48,8 @@ type exchange struct {
 	tags      []objects.Pair // that the body sets
 	names     map[s3.OwnerID]string
 
+	onWebsite bool // the request came to a website, which answers people
+
 	status int   // of the response; 0 until it has begun
 	sent   int64 // bytes of the response's body
 	taken  int64 // bytes read of the request's body

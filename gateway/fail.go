@@ -47,6 +47,10 @@ func (g *Gateway) fail(x *exchange) {
 		x.showMarker(marker)
 	}
 	x.closeUnread()
+	if x.onWebsite {
+		g.failWebsite(x)
+		return
+	}
 	e := answerOf(x.err)
 	if e.Status == http.StatusNotModified {
 		x.begin(e.Status)

@@ -49,6 +49,10 @@ type Options struct {
 	// Domains are the parent domains of virtual-host style requests, such as
 	// s3.example.test for bucket.s3.example.test. Path style always works.
 	Domains []string
+	// WebsiteDomains are the parent domains of websites: bucket.DOMAIN. A bucket
+	// named as the whole host of a request has its website there too. Empty: there
+	// are no websites.
+	WebsiteDomains []string
 	// HostID is sent as x-amz-id-2.
 	HostID string
 	// NewRequestID makes the id of a request; nil for random ones.
@@ -110,7 +114,9 @@ type Gateway struct {
 	metrics  *metrics
 	headers  map[string]headerRule
 	steps    []func(*exchange) error
-	buffers  sync.Pool // of *[]byte, for documents
+	hosts    hosts
+	website  []func(*exchange) error // the steps of requests to websites
+	buffers  sync.Pool               // of *[]byte, for documents
 	inFlight atomic.Int64
 	// documents is what exchanges hold of large documents, in bytes.
 	documents atomic.Int64
@@ -136,8 +142,9 @@ func New(o Options) (*Gateway, error) {
 		metrics: m,
 		headers: headerRules(o.StorageClasses),
 	}
+	g.hosts = newHosts(o.WebsiteDomains, o.Domains)
+	g.website = []func(*exchange) error{g.enterWebsite, g.serveWebsite}
 	g.steps = []func(*exchange) error{
-		g.admit,
 		g.route,
 		g.refuseHeaders,
 		g.authenticate,
@@ -188,7 +195,14 @@ func (g *Gateway) run(x *exchange) (err error) {
 			err = &panicError{value: p, stack: debug.Stack()}
 		}
 	}()
-	for _, step := range g.steps {
+	if err := g.admit(x); err != nil {
+		return err
+	}
+	steps := g.steps
+	if x.onWebsite = g.visits(x); x.onWebsite {
+		steps = g.website
+	}
+	for _, step := range steps {
 		if err := step(x); err != nil {
 			return err
 		}

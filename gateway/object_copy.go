@@ -59,8 +59,11 @@ func (g *Gateway) copyInput(x *exchange) (in objects.CopyObjectInput, err error)
 	if err != nil {
 		return in, err
 	}
+	if in.WebsiteRedirect, err = x.websiteRedirect(); err != nil {
+		return in, err
+	}
 	in.StorageClass = x.storageClass()
-	if !in.Replace && in.Checksum == 0 && x.header(s3.HeaderStorageClass) == "" && in.Source.VersionID == "" &&
+	if !in.Replace && in.Checksum == 0 && x.header(s3.HeaderStorageClass) == "" && in.WebsiteRedirect == "" && in.Source.VersionID == "" &&
 		in.Source.Bucket == in.Bucket && in.Source.Key == in.Key {
 		return in, invalidRequest("This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.")
 	}

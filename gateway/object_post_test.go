@@ -191,7 +191,7 @@ func TestPostObjectRefusals(t *testing.T) {
 		{"too large", signedV4([]string{`["content-length-range", 0, 4]`}, "key", "k", "file", "hello"), s3.EntityTooLarge, ""},
 		{"too small", signedV4([]string{`["content-length-range", 6, 10]`}, "key", "k", "file", "hello"), s3.EntityTooSmall, ""},
 		{"encryption", anything("x-amz-server-side-encryption", "AES256"), s3.NotImplemented, ""},
-		{"redirect of a website", anything("x-amz-website-redirect-location", "/x"), s3.NotImplemented, ""},
+		{"redirect of a website", anything("x-amz-website-redirect-location", "x"), s3.InvalidRedirectLocation, ""},
 		{"storage class", anything("x-amz-storage-class", "GLACIERISH"), s3.InvalidStorageClass, ""},
 		{"copy source", anything("x-amz-copy-source", "/a/b"), s3.InvalidArgument, "copy source"},
 		{"tags", anything("tagging", "<Tagging>"), s3.MalformedXML, ""},

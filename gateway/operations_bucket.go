@@ -58,7 +58,7 @@ func bucketConfigurationReads() []Operation {
 		{Name: "GetBucketRequestPayment", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"requestPayment"}, Action: "s3:GetBucketRequestPayment", handle: (*Gateway).getBucketRequestPayment},
 		{Name: "GetBucketTagging", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"tagging"}, Action: "s3:GetBucketTagging", handle: (*Gateway).getBucketTagging},
 		{Name: "GetBucketVersioning", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"versioning"}, Action: "s3:GetBucketVersioning", handle: (*Gateway).getBucketVersioning},
-		{Name: "GetBucketWebsite", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"website"}, Action: "s3:GetBucketWebsite", handle: unconfigured(s3.NoSuchWebsiteConfiguration)},
+		{Name: "GetBucketWebsite", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"website"}, Action: "s3:GetBucketWebsite", handle: (*Gateway).getBucketWebsite},
 		{Name: "GetObjectLockConfiguration", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"object-lock"}, Action: "s3:GetBucketObjectLockConfiguration", handle: unconfigured(s3.ObjectLockConfigurationNotFoundError)},
 		{Name: "GetPublicAccessBlock", Method: http.MethodGet, Scope: ScopeBucket, Query: []string{"publicAccessBlock"}, Action: "s3:GetBucketPublicAccessBlock", handle: (*Gateway).getPublicAccessBlock},
 	}
@@ -99,7 +99,7 @@ func bucketConfigurationWrites() []Operation {
 		{Name: "PutBucketRequestPayment", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"requestPayment"}, Action: "s3:PutBucketRequestPayment", handle: (*Gateway).putBucketRequestPayment},
 		{Name: "PutBucketTagging", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"tagging"}, Action: "s3:PutBucketTagging", handle: (*Gateway).putBucketTagging},
 		{Name: "PutBucketVersioning", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"versioning"}, Action: "s3:PutBucketVersioning", handle: (*Gateway).putBucketVersioning},
-		{Name: "PutBucketWebsite", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"website"}, Action: "s3:PutBucketWebsite"},
+		{Name: "PutBucketWebsite", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"website"}, Action: "s3:PutBucketWebsite", handle: (*Gateway).putBucketWebsite},
 		{Name: "PutObjectLockConfiguration", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"object-lock"}, Action: "s3:PutBucketObjectLockConfiguration"},
 		{Name: "PutPublicAccessBlock", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"publicAccessBlock"}, Action: "s3:PutBucketPublicAccessBlock", handle: (*Gateway).putPublicAccessBlock},
 		{Name: "UpdateBucketMetadataAnnotationTableConfiguration", Method: http.MethodPut, Scope: ScopeBucket, Query: []string{"metadataAnnotationTable"}, Action: "s3:UpdateBucketMetadataAnnotationTableConfiguration"},
@@ -125,7 +125,7 @@ func bucketDeletes() []Operation {
 		{Name: "DeleteBucketPolicy", Method: http.MethodDelete, Scope: ScopeBucket, Query: []string{"policy"}, Action: "s3:DeleteBucketPolicy", handle: (*Gateway).deleteBucketPolicy},
 		{Name: "DeleteBucketReplication", Method: http.MethodDelete, Scope: ScopeBucket, Query: []string{"replication"}, Action: "s3:PutReplicationConfiguration", handle: (*Gateway).nothingToDelete},
 		{Name: "DeleteBucketTagging", Method: http.MethodDelete, Scope: ScopeBucket, Query: []string{"tagging"}, Action: "s3:PutBucketTagging", handle: (*Gateway).deleteBucketTagging},
-		{Name: "DeleteBucketWebsite", Method: http.MethodDelete, Scope: ScopeBucket, Query: []string{"website"}, Action: "s3:DeleteBucketWebsite", handle: (*Gateway).nothingToDelete},
+		{Name: "DeleteBucketWebsite", Method: http.MethodDelete, Scope: ScopeBucket, Query: []string{"website"}, Action: "s3:DeleteBucketWebsite", handle: (*Gateway).deleteBucketWebsite},
 		{Name: "DeletePublicAccessBlock", Method: http.MethodDelete, Scope: ScopeBucket, Query: []string{"publicAccessBlock"}, Action: "s3:PutBucketPublicAccessBlock", handle: (*Gateway).deletePublicAccessBlock},
 	}
 }

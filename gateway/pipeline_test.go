@@ -93,7 +93,6 @@ func TestHeadersThatAreNotEnforcedAreRefused(t *testing.T) {
 	refused := [][2]string{
 		{"x-amz-server-side-encryption", "AES256"},
 		{"x-amz-server-side-encryption-customer-algorithm", "AES256"},
-		{"x-amz-website-redirect-location", "/x"},
 		{"x-amz-object-lock-mode", "GOVERNANCE"},
 		{"x-amz-object-lock-legal-hold", "ON"},
 		{"x-amz-write-offset-bytes", "5"},

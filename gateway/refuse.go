@@ -21,7 +21,6 @@ func headerRules(classes []string) map[string]headerRule {
 		s3.HeaderTaggingDirective:                checkDirective,
 		s3.HeaderMetadataDirective:               checkDirective,
 		"X-Amz-Object-Annotation-Directive":      refuseHeader,
-		"X-Amz-Website-Redirect-Location":        refuseHeader,
 		"X-Amz-Write-Offset-Bytes":               refuseHeader,
 		"X-Amz-Mfa":                              refuseHeader,
 		"X-Amz-Bucket-Object-Lock-Enabled":       refuseUnless("false"),

@@ -51,6 +51,7 @@ const (
 	HeaderCopySourceIfModified  = "X-Amz-Copy-Source-If-Modified-Since"
 	HeaderCopySourceIfUnmod     = "X-Amz-Copy-Source-If-Unmodified-Since"
 	HeaderMetadataDirective     = "X-Amz-Metadata-Directive"
+	HeaderWebsiteRedirect       = "X-Amz-Website-Redirect-Location"
 	HeaderTagging               = "X-Amz-Tagging"
 	HeaderTaggingCount          = "X-Amz-Tagging-Count"
 	HeaderTaggingDirective      = "X-Amz-Tagging-Directive"
