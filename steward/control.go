@@ -32,6 +32,12 @@ type Runner interface {
 	RunNow()
 }
 
+// Punctual is what a [Job] implements that is to look again sooner than after
+// Options.Interval when there was nothing to do.
+type Punctual interface {
+	Rest() time.Duration
+}
+
 // AllJobs stands for all jobs where they are paused and resumed. A job that was
 // paused by its own name stays so when all are resumed.
 const AllJobs = "all"

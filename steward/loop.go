@@ -107,6 +107,9 @@ func (l *loop) run(ctx context.Context) {
 			failures, rest = 0, breath
 		default:
 			failures = 0
+			if p, ok := l.job.(Punctual); ok {
+				rest = min(rest, p.Rest())
+			}
 		}
 		timer.Reset(rest)
 		l.desk.rests(rest)
