@@ -229,7 +229,7 @@ func TestPresignedHeadersInQuery(t *testing.T) {
 	for query, want := range map[string][]string{
 		"x-amz-checksum-crc32=AAAAAA%3D%3D":          {"400", "BadDigest"},
 		"x-amz-expected-bucket-owner=999999999999":   {"403", "AccessDenied"},
-		"x-amz-server-side-encryption=aws%3Akms%3Ax": {"501", "NotImplemented"},
+		"x-amz-server-side-encryption=aws%3Akms%3Ax": {"400", "InvalidArgument"},
 		"X-Amz-Security-Token=token":                 {"400", "InvalidToken"},
 	} {
 		got := fetch(t, "PUT", s.presignAny(t, "PUT", path, query), []byte("body"), nil)

@@ -106,6 +106,7 @@ func (x *exchange) showObject(o *objects.Object) {
 	if o.StorageClass != "" && o.StorageClass != string(s3.StorageStandard) {
 		x.set(s3.HeaderStorageClass, o.StorageClass)
 	}
+	x.showEncryption(&o.Encryption)
 	x.showVersion(o)
 }
 

@@ -116,11 +116,14 @@ func (c *conditions) s3(name string) []string {
 	if tag, ok := strings.CutPrefix(name, "existingobjecttag/"); ok && c.q.object != nil {
 		return tagValue(c.q.object.Tags, tag)
 	}
+	if strings.HasPrefix(name, "x-amz-server-side-encryption") || strings.HasPrefix(name, "x-amz-copy-source-server-side-encryption") {
+		return c.encryption(name)
+	}
 	if strings.HasPrefix(name, "x-amz-") {
 		return c.header(name)
 	}
 	if strings.HasPrefix(name, "object-lock-") {
-		return c.header("x-amz-" + name)
+		return c.objectLock(name)
 	}
 	return c.signature(name)
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"net/http"
+	"strings"
 
 	"github.com/undercroft/undercroft/objects"
 	"github.com/undercroft/undercroft/s3"
@@ -36,8 +37,12 @@ func (g *Gateway) createBucket(x *exchange) error {
 		}
 		configs[objects.ConfigTagging] = s3.AppendTagging(nil, wanted.Tags)
 	}
+	locked, err := x.asksObjectLock()
+	if err != nil {
+		return err
+	}
 	b, err := g.o.Objects.CreateBucket(x.r.Context(), objects.CreateBucketInput{
-		Name: x.bucket, Owner: x.ownerID(), Region: g.o.Region, Configs: configs, Most: g.o.MaxBuckets,
+		Name: x.bucket, Owner: x.ownerID(), Region: g.o.Region, Configs: configs, Most: g.o.MaxBuckets, ObjectLock: locked,
 	})
 	if s3.CodeOf(err) == s3.BucketAlreadyOwnedByYou && g.o.Region == legacyRegion {
 		b.Name = x.bucket
@@ -102,7 +107,8 @@ func (g *Gateway) createAgain(x *exchange, asked *askedACL, wanted map[objects.C
 		return s3.NewError(s3.BucketAlreadyExists).With("BucketName", string(x.bucket))
 	}
 	named, tags := x.header(headerObjectOwnership), wanted[objects.ConfigTagging]
-	if named != "" && s3.ObjectOwnership(named) != p.ownership || tags != nil && !bytes.Equal(tags, p.Config(objects.ConfigTagging)) {
+	if named != "" && s3.ObjectOwnership(named) != p.ownership || tags != nil && !bytes.Equal(tags, p.Config(objects.ConfigTagging)) ||
+		strings.EqualFold(x.header(s3.HeaderBucketObjectLock), "true") && p.ObjectLock == nil {
 		return s3.NewError(s3.BucketAlreadyOwnedByYou).With("BucketName", string(x.bucket))
 	}
 	switch {

@@ -10,6 +10,7 @@ import (
 	"github.com/undercroft/undercroft/objects"
 	"github.com/undercroft/undercroft/s3"
 	"github.com/undercroft/undercroft/sigv4"
+	"github.com/undercroft/undercroft/sse"
 )
 
 // exchange is one request on its way and the response to it. It belongs to one
@@ -45,7 +46,9 @@ type exchange struct {
 	bucketTags []objects.Pair
 	// ownership is what the document of PutBucketOwnershipControls asks for.
 	ownership s3.ObjectOwnership
-	tags      []objects.Pair // that the body sets
+	tags      []objects.Pair     // that the body sets
+	lock      *objects.Lock      // that the body sets
+	keys      []*sse.CustomerKey // that came with the request, to be wiped
 	names     map[s3.OwnerID]string
 
 	onWebsite bool // the request came to a website, which answers people

@@ -161,6 +161,7 @@ func (f *fakeObjects) PutObject(_ context.Context, in objects.PutObjectInput) (o
 	o := objects.Object{
 		Key: in.Key, Size: int64(len(data)), ETag: s3.ETag(hex.EncodeToString(sum[:])), StorageClass: "STANDARD",
 		Modified: time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.UTC), Attributes: in.Attributes, Owner: in.Owner, Tags: in.Tags,
+		Encryption: encryptedAs(&in.Encryption),
 	}
 	if in.Body.Checksum != 0 {
 		o.Checksums = []objects.Checksum{{Algorithm: in.Body.Checksum.String(), Type: "FULL_OBJECT", Value: sumOf(in.Body.Checksum, data)}}
@@ -303,7 +304,8 @@ func (f *fakeObjects) CopyObject(_ context.Context, in objects.CopyObjectInput) 
 			return objects.CopyObjectOutput{}, err
 		}
 	}
-	return objects.CopyObjectOutput{Object: objects.Object{ETag: "tag", Modified: time.Unix(1e9, 0)}, SourceVersionID: "v1", SourceVersioned: true}, nil
+	copied := objects.Object{ETag: "tag", Modified: time.Unix(1e9, 0), Encryption: encryptedAs(&in.Encryption)}
+	return objects.CopyObjectOutput{Object: copied, SourceVersionID: "v1", SourceVersioned: true}, nil
 }
 
 func (f *fakeObjects) GetObjectAttributes(_ context.Context, in objects.AttributesInput) (objects.AttributesOutput, error) {
@@ -321,7 +323,9 @@ func (f *fakeObjects) GetObjectAttributes(_ context.Context, in objects.Attribut
 }
 
 func (f *fakeObjects) CreateMultipartUpload(_ context.Context, in objects.CreateUploadInput) (objects.Upload, error) {
-	return objects.Upload{Key: in.Key, ID: "upload", ChecksumAlgorithm: in.Checksum.String(), ChecksumType: in.ChecksumType}, f.record(in)
+	return objects.Upload{
+		Key: in.Key, ID: "upload", ChecksumAlgorithm: in.Checksum.String(), ChecksumType: in.ChecksumType, Encryption: encryptedAs(&in.Encryption),
+	}, f.record(in)
 }
 
 func (f *fakeObjects) UploadPart(_ context.Context, in objects.UploadPartInput) (objects.Part, error) {
@@ -330,11 +334,11 @@ func (f *fakeObjects) UploadPart(_ context.Context, in objects.UploadPartInput) 
 	}
 	data, err := readBody(&in.Body)
 	sum := md5.Sum(data)
-	return objects.Part{Number: in.Number, ETag: s3.ETag(hex.EncodeToString(sum[:]))}, err
+	return objects.Part{Number: in.Number, ETag: s3.ETag(hex.EncodeToString(sum[:])), Encryption: f.parts.Upload.Encryption}, err
 }
 
 func (f *fakeObjects) UploadPartCopy(_ context.Context, in objects.UploadPartCopyInput) (objects.UploadPartCopyOutput, error) {
-	return objects.UploadPartCopyOutput{Part: objects.Part{ETag: "tag"}}, f.record(in)
+	return objects.UploadPartCopyOutput{Part: objects.Part{ETag: "tag", Encryption: f.parts.Upload.Encryption}}, f.record(in)
 }
 
 func (f *fakeObjects) ListParts(_ context.Context, in objects.ListPartsInput) (objects.ListPartsOutput, error) {
@@ -346,7 +350,7 @@ func (f *fakeObjects) ListMultipartUploads(_ context.Context, in objects.ListUpl
 }
 
 func (f *fakeObjects) CompleteMultipartUpload(_ context.Context, in objects.CompleteUploadInput) (objects.Object, error) {
-	return objects.Object{ETag: "tag-2"}, f.record(in)
+	return objects.Object{ETag: "tag-2", Encryption: f.parts.Upload.Encryption}, f.record(in)
 }
 
 func (f *fakeObjects) AbortMultipartUpload(_ context.Context, in objects.AbortUploadInput) error {

@@ -46,6 +46,11 @@ type Options struct {
 	MaxBuckets int
 	// StorageClasses may be named besides STANDARD.
 	StorageClasses []string
+	// DefaultEncryption is that of objects in buckets which configure none: AES256,
+	// or empty for none.
+	DefaultEncryption s3.SSEAlgorithm
+	// PlainKeys says from whom keys of SSE-C are taken without TLS.
+	PlainKeys PlainKeys
 	// Domains are the parent domains of virtual-host style requests, such as
 	// s3.example.test for bucket.s3.example.test. Path style always works.
 	Domains []string
@@ -100,6 +105,12 @@ func (o *Options) defaults() {
 func (o *Options) validate() error {
 	if o.Objects == nil || o.Authenticator == nil || o.Keyring == nil || o.Accounts == nil || o.Now == nil {
 		return errors.New("gateway: Objects, Authenticator, Keyring, Accounts and Now are required")
+	}
+	switch {
+	case o.DefaultEncryption != "" && o.DefaultEncryption != s3.SSES3:
+		return errors.New("gateway: objects are encrypted with AES256 by default, or not")
+	case o.PlainKeys != "" && o.PlainKeys != PlainKeysLoopback && o.PlainKeys != PlainKeysAlways && o.PlainKeys != PlainKeysNever:
+		return errors.New("gateway: keys without TLS are taken on, off or loopback")
 	}
 	return nil
 }
@@ -167,6 +178,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer func() {
 		g.inFlight.Add(-1)
 		g.documents.Add(-x.hoarded)
+		x.wipeKeys()
 	}()
 	x.err = g.run(x)
 	if x.err != nil {

@@ -14,7 +14,7 @@ import (
 
 // completeMultipartUpload answers CompleteMultipartUpload.
 func (g *Gateway) completeMultipartUpload(x *exchange) error {
-	in, err := x.completeInput()
+	in, err := g.completeInput(x)
 	if err != nil {
 		return err
 	}
@@ -23,14 +23,20 @@ func (g *Gateway) completeMultipartUpload(x *exchange) error {
 		return err
 	}
 	x.showVersion(&o)
+	if o.Encryption.Mode != objects.EncryptedC { // AWS's answer has nothing of the client's key
+		x.showEncryption(&o.Encryption)
+	}
 	res := s3.CompleteResult{Location: x.location(), Bucket: x.bucket, Key: x.key, ETag: o.ETag}
 	res.Checksums, res.ChecksumType = checksums(o.Checksums)
 	return g.withDocument(x, res.AppendXML)
 }
 
-func (x *exchange) completeInput() (objects.CompleteUploadInput, error) {
+func (g *Gateway) completeInput(x *exchange) (objects.CompleteUploadInput, error) {
 	in := objects.CompleteUploadInput{Bucket: x.bucket, Key: x.key, Upload: x.upload(), Size: -1}
 	var err error
+	if in.CustomerKey, err = g.partKey(x); err != nil {
+		return in, err
+	}
 	if in.Precondition, err = x.writePrecondition(); err != nil {
 		return in, err
 	}

@@ -21,7 +21,13 @@ func (g *Gateway) createMultipartUpload(x *exchange) error {
 	in := objects.CreateUploadInput{
 		Bucket: x.bucket, Key: x.key, Owner: own.owner, Initiator: x.writer(), ACL: own.acl, Attributes: attributes,
 	}
+	if in.Encryption, err = g.newEncryption(x); err != nil {
+		return err
+	}
 	if in.Tags, err = x.headerTags(); err != nil {
+		return err
+	}
+	if in.Lock, err = x.headerLock(); err != nil {
 		return err
 	}
 	if in.Checksum, err = x.checksumAlgorithm(); err != nil {
@@ -38,6 +44,7 @@ func (g *Gateway) createMultipartUpload(x *exchange) error {
 	if up.ChecksumAlgorithm != "" {
 		x.setOptional(s3.HeaderChecksumType, up.ChecksumType)
 	}
+	x.showEncryption(&up.Encryption)
 	res := s3.InitiateResult{Bucket: x.bucket, Key: x.key, Upload: up.ID}
 	return g.withDocument(x, res.AppendXML)
 }

@@ -12,6 +12,9 @@ func (g *Gateway) listParts(x *exchange) error {
 	if err != nil {
 		return err
 	}
+	if _, err := x.customerKey(s3.CustomerKeyPrefix); err != nil { // what is listed is not encrypted
+		return err
+	}
 	if in.Max, err = x.count("max-parts"); err != nil {
 		return err
 	}

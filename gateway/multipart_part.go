@@ -13,17 +13,22 @@ func (g *Gateway) uploadPart(x *exchange) error {
 	if err != nil {
 		return err
 	}
+	key, err := g.partKey(x)
+	if err != nil {
+		return err
+	}
 	body, err := x.openUpload()
 	if err != nil {
 		return err
 	}
 	part, err := g.o.Objects.UploadPart(x.r.Context(), objects.UploadPartInput{
-		Bucket: x.bucket, Key: x.key, Upload: x.upload(), Number: number, Body: body,
+		Bucket: x.bucket, Key: x.key, Upload: x.upload(), Number: number, Body: body, CustomerKey: key,
 	})
 	if err != nil {
 		return err
 	}
 	x.set(s3.HeaderETag, part.ETag.Quoted())
+	x.showEncryption(&part.Encryption)
 	if body.Checksum != 0 {
 		for i := range part.Checksums {
 			x.set(s3.ChecksumPrefix+part.Checksums[i].Algorithm, part.Checksums[i].Value)
@@ -42,6 +47,9 @@ func (g *Gateway) uploadPartCopy(x *exchange) error {
 		return err
 	}
 	in := objects.UploadPartCopyInput{Bucket: x.bucket, Key: x.key, Upload: x.upload(), Number: number}
+	if in.CustomerKey, err = g.partKey(x); err != nil {
+		return err
+	}
 	if in.Source, err = g.copySource(x); err != nil {
 		return err
 	}
@@ -59,6 +67,7 @@ func (g *Gateway) uploadPartCopy(x *exchange) error {
 	if out.SourceVersioned {
 		x.set(s3.HeaderCopySourceVersionID, string(out.SourceVersionID))
 	}
+	x.showEncryption(&out.Part.Encryption)
 	res := s3.CopyResult{LastModified: out.Part.Modified, ETag: out.Part.ETag}
 	res.Checksums, _ = checksums(out.Part.Checksums)
 	return g.withDocument(x, res.AppendPartXML)

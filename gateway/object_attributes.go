@@ -20,6 +20,9 @@ func (g *Gateway) getObjectAttributes(x *exchange) error {
 		Bucket: x.bucket, Key: x.key, VersionID: x.version(),
 		WantParts: want["ObjectParts"], MaxParts: s3.MaxListKeys, Precondition: x.readPrecondition(), Access: x.access,
 	}
+	if in.CustomerKey, err = x.customerKey(s3.CustomerKeyPrefix); err != nil {
+		return err
+	}
 	if v := x.header(s3.HeaderMaxParts); v != "" {
 		n, err := parseInt("x-amz-max-parts", v)
 		if err != nil {

@@ -23,6 +23,7 @@ func (g *Gateway) copyObject(x *exchange) error {
 	res := s3.CopyResult{LastModified: o.Modified, ETag: o.ETag}
 	res.Checksums, res.ChecksumType = checksums(o.Checksums)
 	x.showVersion(o)
+	x.showEncryption(&o.Encryption)
 	if out.SourceVersioned {
 		x.set(s3.HeaderCopySourceVersionID, string(out.SourceVersionID))
 	}
@@ -55,6 +56,12 @@ func (g *Gateway) copyInput(x *exchange) (in objects.CopyObjectInput, err error)
 			return in, err
 		}
 	}
+	if in.Encryption, err = g.newEncryption(x); err != nil {
+		return in, err
+	}
+	if in.Lock, err = x.headerLock(); err != nil {
+		return in, err
+	}
 	in.Precondition, err = x.writePrecondition()
 	if err != nil {
 		return in, err
@@ -63,7 +70,7 @@ func (g *Gateway) copyInput(x *exchange) (in objects.CopyObjectInput, err error)
 		return in, err
 	}
 	in.StorageClass = x.storageClass()
-	if !in.Replace && in.Checksum == 0 && x.header(s3.HeaderStorageClass) == "" && in.WebsiteRedirect == "" && in.Source.VersionID == "" &&
+	if !in.Replace && in.Checksum == 0 && x.header(s3.HeaderStorageClass) == "" && !x.asksEncryption() && in.WebsiteRedirect == "" && in.Source.VersionID == "" &&
 		in.Source.Bucket == in.Bucket && in.Source.Key == in.Key {
 		return in, invalidRequest("This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.")
 	}
@@ -91,8 +98,12 @@ func (g *Gateway) copySource(x *exchange) (objects.CopySource, error) {
 	if err := x.checkPayer(from); err != nil {
 		return objects.CopySource{}, err
 	}
+	key, err := x.customerKey(s3.CopySourceKeyPrefix)
+	if err != nil {
+		return objects.CopySource{}, err
+	}
 	return objects.CopySource{
-		Bucket: src.Bucket, Key: src.Key, VersionID: src.Version, Precondition: x.copyPrecondition(),
+		Bucket: src.Bucket, Key: src.Key, VersionID: src.Version, CustomerKey: key, Precondition: x.copyPrecondition(),
 		Access: x.accessToSource(from, &src),
 	}, nil
 }

@@ -32,6 +32,7 @@ func (g *Gateway) deleteObject(x *exchange) error {
 	precondition = x.comparing(&q, precondition)
 	out, err := g.o.Objects.DeleteObject(x.r.Context(), objects.DeleteObjectInput{
 		Bucket: x.bucket, Key: x.key, VersionID: x.version(), Owner: x.markerOwner(), Precondition: precondition,
+		Bypass: x.bypass(x.key, x.version()),
 	})
 	if err != nil {
 		return err

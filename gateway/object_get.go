@@ -92,6 +92,9 @@ func (x *exchange) readInput() (objects.GetObjectInput, error) {
 		return in, err
 	}
 	in.PartNumber = part
+	if in.CustomerKey, err = x.customerKey(s3.CustomerKeyPrefix); err != nil {
+		return in, err
+	}
 	if header := x.header(s3.HeaderRange); header != "" {
 		if part > 0 {
 			return in, invalidRequest("Cannot specify both Range header and partNumber query parameter")
@@ -135,6 +138,7 @@ func (x *exchange) showRead(out *objects.GetObjectOutput) int {
 	o := &out.Object
 	x.showObject(o)
 	x.showTagCount(o)
+	x.showLock(o)
 	if (!out.Partial || x.param("partNumber") != "") && x.header(s3.HeaderChecksumMode) == "ENABLED" {
 		x.showChecksums(o.Checksums)
 	}

@@ -31,6 +31,9 @@ func (g *Gateway) postObject(x *exchange) error {
 	if in.Body, err = x.digests(); err != nil {
 		return err
 	}
+	if err := x.checkLockDigest(&in); err != nil {
+		return err
+	}
 	file := content{form: f, limit: limit}
 	if err := file.settle(&in.Body); err != nil {
 		return err

@@ -190,7 +190,7 @@ func TestPostObjectRefusals(t *testing.T) {
 		{"token", append([]string{"x-amz-security-token", "t"}, good...), s3.InvalidToken, ""},
 		{"too large", signedV4([]string{`["content-length-range", 0, 4]`}, "key", "k", "file", "hello"), s3.EntityTooLarge, ""},
 		{"too small", signedV4([]string{`["content-length-range", 6, 10]`}, "key", "k", "file", "hello"), s3.EntityTooSmall, ""},
-		{"encryption", anything("x-amz-server-side-encryption", "AES256"), s3.NotImplemented, ""},
+		{"encryption", anything("x-amz-server-side-encryption", "AES512"), s3.InvalidArgument, ""},
 		{"redirect of a website", anything("x-amz-website-redirect-location", "x"), s3.InvalidRedirectLocation, ""},
 		{"storage class", anything("x-amz-storage-class", "GLACIERISH"), s3.InvalidStorageClass, ""},
 		{"copy source", anything("x-amz-copy-source", "/a/b"), s3.InvalidArgument, "copy source"},

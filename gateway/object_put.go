@@ -16,6 +16,9 @@ func (g *Gateway) putObject(x *exchange) error {
 	if in.Body, err = x.openUpload(); err != nil {
 		return err
 	}
+	if err := x.checkLockDigest(&in); err != nil {
+		return err
+	}
 	o, err := g.o.Objects.PutObject(x.r.Context(), in)
 	if err != nil {
 		return err
@@ -38,6 +41,12 @@ func (g *Gateway) putInput(x *exchange) (in objects.PutObjectInput, err error) {
 		return in, err
 	}
 	in.Owner, in.ACL = own.owner, own.acl
+	if in.Lock, err = x.headerLock(); err != nil {
+		return in, err
+	}
+	if in.Encryption, err = g.newEncryption(x); err != nil {
+		return in, err
+	}
 	in.Precondition, err = x.writePrecondition()
 	return in, err
 }
@@ -46,5 +55,6 @@ func (g *Gateway) putInput(x *exchange) (in objects.PutObjectInput, err error) {
 func (x *exchange) showPut(o *objects.Object) {
 	x.set(s3.HeaderETag, o.ETag.Quoted())
 	x.showChecksums(o.Checksums)
+	x.showEncryption(&o.Encryption)
 	x.showVersion(o)
 }

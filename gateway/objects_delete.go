@@ -83,6 +83,7 @@ func (g *Gateway) deleteOne(ctx context.Context, x *exchange, o *s3.ObjectToDele
 	if err == nil {
 		d.out, err = g.o.Objects.DeleteObject(ctx, objects.DeleteObjectInput{
 			Bucket: x.bucket, Key: o.Key, VersionID: o.Version, Owner: x.markerOwner(), Precondition: x.comparing(&read, precondition),
+			Bypass: x.bypass(o.Key, o.Version),
 		})
 	}
 	if err != nil {

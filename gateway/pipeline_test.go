@@ -91,8 +91,7 @@ func TestNotImplementedAndMethodNotAllowed(t *testing.T) {
 func TestHeadersThatAreNotEnforcedAreRefused(t *testing.T) {
 	s := newServer(t)
 	refused := [][2]string{
-		{"x-amz-server-side-encryption", "AES256"},
-		{"x-amz-server-side-encryption-customer-algorithm", "AES256"},
+		{"x-amz-server-side-encryption-later", "1"},
 		{"x-amz-object-lock-mode", "GOVERNANCE"},
 		{"x-amz-object-lock-legal-hold", "ON"},
 		{"x-amz-write-offset-bytes", "5"},

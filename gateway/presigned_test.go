@@ -163,7 +163,7 @@ func TestPresignedHeaders(t *testing.T) {
 	}
 	for query, want := range map[string]s3.Code{
 		"x-amz-checksum-crc32=AAAAAQ%3D%3D":     s3.BadDigest,
-		"x-amz-server-side-encryption=AES256":   s3.NotImplemented,
+		"x-amz-server-side-encryption=AES512":   s3.InvalidArgument,
 		"x-amz-expected-bucket-owner=999999999": s3.AccessDenied,
 		"x-amz-storage-class=X":                 s3.InvalidStorageClass,
 	} {

@@ -23,10 +23,6 @@ func headerRules(classes []string) map[string]headerRule {
 		"X-Amz-Object-Annotation-Directive":      refuseHeader,
 		"X-Amz-Write-Offset-Bytes":               refuseHeader,
 		"X-Amz-Mfa":                              refuseHeader,
-		"X-Amz-Bucket-Object-Lock-Enabled":       refuseUnless("false"),
-		"X-Amz-Object-Lock-Legal-Hold":           refuseUnless("OFF"),
-		"X-Amz-Object-Lock-Mode":                 refuseHeader,
-		"X-Amz-Object-Lock-Retain-Until-Date":    refuseHeader,
 		"X-Amz-Bucket-Namespace":                 refuseUnless("global"),
 		"X-Amz-Rename-Source":                    refuseHeader,
 		"X-Amz-Object-If-Match":                  refuseHeader,
@@ -51,6 +47,9 @@ func (g *Gateway) refuseHeaders(x *exchange) error {
 			}
 			continue
 		}
+		if err := x.refuseEncryption(name); err != nil {
+			return err
+		}
 		if unbuiltFamily(name) {
 			return refuseHeader(name, values[0])
 		}
@@ -59,13 +58,10 @@ func (g *Gateway) refuseHeaders(x *exchange) error {
 }
 
 // unbuiltFamily reports whether a header belongs to a family that is not
-// built: server-side encryption in all its forms, checksums that AWS has and
-// we do not.
+// built: holds by events, checksums that AWS has and we do not.
 func unbuiltFamily(name string) bool {
 	switch {
-	case strings.HasPrefix(name, "X-Amz-Server-Side-Encryption"),
-		strings.HasPrefix(name, "X-Amz-Copy-Source-Server-Side-Encryption"),
-		strings.HasPrefix(name, "X-Amz-Object-Lock-Event-Hold"):
+	case strings.HasPrefix(name, "X-Amz-Object-Lock-Event-Hold"):
 		return true
 	case strings.HasPrefix(name, s3.ChecksumPrefix):
 		switch name {

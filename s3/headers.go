@@ -61,6 +61,21 @@ const (
 	HeaderSDKChecksumAlgorithm  = "X-Amz-Sdk-Checksum-Algorithm"
 )
 
+// Headers of server-side encryption. Those of the client's key (SSE-C) come once
+// more, behind another prefix, for the source of a copy.
+const (
+	HeaderSSE          = "X-Amz-Server-Side-Encryption"
+	HeaderSSEKeyID     = "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id"
+	HeaderSSEContext   = "X-Amz-Server-Side-Encryption-Context"
+	HeaderSSEBucketKey = "X-Amz-Server-Side-Encryption-Bucket-Key-Enabled"
+
+	CustomerKeyPrefix       = "X-Amz-Server-Side-Encryption-Customer-"
+	CopySourceKeyPrefix     = "X-Amz-Copy-Source-Server-Side-Encryption-Customer-"
+	SuffixCustomerAlgorithm = "Algorithm"
+	SuffixCustomerKey       = "Key"
+	SuffixCustomerKeyMD5    = "Key-Md5"
+)
+
 // UserMetadataPrefix starts the headers of user metadata, in the canonical
 // form of net/http.
 const UserMetadataPrefix = "X-Amz-Meta-"
