@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -139,20 +140,10 @@ func TestSimulation(t *testing.T) {
 		list, all = kept[:6], false
 	}
 	seen := map[string]int{}
-	for _, s := range list {
-		t.Run(fmt.Sprint(s), func(t *testing.T) {
-			for event, n := range run(t, s, *steps) {
-				seen[event] += n
-			}
-		})
-	}
+	simulate(t, list, seen)
 	// Goroutines meet as the scheduler has it: what did not happen may in others.
 	for extra := uint64(5000); all && !t.Failed() && extra < 5040 && len(unseen(seen)) > 0; extra++ {
-		t.Run(fmt.Sprint(extra), func(t *testing.T) {
-			for event, n := range run(t, extra, *steps) {
-				seen[event] += n
-			}
-		})
+		simulate(t, []uint64{extra}, seen)
 	}
 	report(t, seen)
 	if !all || t.Failed() {
@@ -161,6 +152,26 @@ func TestSimulation(t *testing.T) {
 	for _, name := range unseen(seen) {
 		t.Errorf("%q never happened", name)
 	}
+}
+
+// simulate runs seeds, as many at once as there are processors, and adds to seen
+// what happened.
+func simulate(t *testing.T, list []uint64, seen map[string]int) {
+	t.Helper()
+	var mu sync.Mutex // guards seen
+	t.Run("seed", func(t *testing.T) {
+		for _, s := range list {
+			t.Run(fmt.Sprint(s), func(t *testing.T) {
+				t.Parallel()
+				events := run(t, s, *steps)
+				mu.Lock()
+				defer mu.Unlock()
+				for event, n := range events {
+					seen[event] += n
+				}
+			})
+		}
+	})
 }
 
 // unseen are the faults that did not happen.
