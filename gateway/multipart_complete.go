@@ -23,6 +23,7 @@ func (g *Gateway) completeMultipartUpload(x *exchange) error {
 		return err
 	}
 	x.showVersion(&o)
+	x.showExpiration(&o)
 	if o.Encryption.Mode != objects.EncryptedC { // AWS's answer has nothing of the client's key
 		x.showEncryption(&o.Encryption)
 	}

@@ -45,6 +45,7 @@ func (g *Gateway) createMultipartUpload(x *exchange) error {
 		x.setOptional(s3.HeaderChecksumType, up.ChecksumType)
 	}
 	x.showEncryption(&up.Encryption)
+	x.showAbort(up.Initiated)
 	res := s3.InitiateResult{Bucket: x.bucket, Key: x.key, Upload: up.ID}
 	return g.withDocument(x, res.AppendXML)
 }

@@ -26,6 +26,7 @@ func (g *Gateway) listParts(x *exchange) error {
 		return err
 	}
 	up := &out.Upload
+	x.showAbort(up.Initiated)
 	res := s3.ListPartsResult{
 		Bucket: x.bucket, Key: x.key, Upload: in.Upload,
 		Initiator: x.owner(up.Initiator), Owner: x.owner(up.Owner),

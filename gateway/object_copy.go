@@ -23,6 +23,7 @@ func (g *Gateway) copyObject(x *exchange) error {
 	res := s3.CopyResult{LastModified: o.Modified, ETag: o.ETag}
 	res.Checksums, res.ChecksumType = checksums(o.Checksums)
 	x.showVersion(o)
+	x.showExpiration(o)
 	x.showEncryption(&o.Encryption)
 	if out.SourceVersioned {
 		x.set(s3.HeaderCopySourceVersionID, string(out.SourceVersionID))

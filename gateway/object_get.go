@@ -138,6 +138,9 @@ func (x *exchange) showRead(out *objects.GetObjectOutput) int {
 	o := &out.Object
 	x.showObject(o)
 	x.showTagCount(o)
+	if x.param("versionId") == "" { // of what is current
+		x.showExpiration(o)
+	}
 	x.showLock(o)
 	if (!out.Partial || x.param("partNumber") != "") && x.header(s3.HeaderChecksumMode) == "ENABLED" {
 		x.showChecksums(o.Checksums)

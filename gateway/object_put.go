@@ -57,4 +57,5 @@ func (x *exchange) showPut(o *objects.Object) {
 	x.showChecksums(o.Checksums)
 	x.showEncryption(&o.Encryption)
 	x.showVersion(o)
+	x.showExpiration(o)
 }

@@ -14,6 +14,8 @@ type (
 	ObjectLock = metadata.ObjectLock
 	// Retention keeps a version until a time.
 	Retention = metadata.Retention
+	// RetentionMode says who may end a retention before its time.
+	RetentionMode = metadata.RetentionMode
 	// LegalHold keeps a version until it is taken off.
 	LegalHold = metadata.LegalHold
 )
