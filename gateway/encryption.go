@@ -116,7 +116,7 @@ func (g *Gateway) checkRepeated(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	if mode := modeName(is.Mode); asked != mode || mode == "" {
+	if mode := encryptionName(is.Mode); asked != mode || mode == "" {
 		return argumentOf(s3.HeaderSSE, asked, "The encryption method is not the one that the multipart upload was begun with.")
 	}
 	return nil
@@ -128,8 +128,8 @@ func (g *Gateway) uploadEncryption(x *exchange) (objects.Encrypted, error) {
 	return parts.Upload.Encryption, err
 }
 
-// modeName is a mode as x-amz-server-side-encryption has it, empty for SSE-C and none.
-func modeName(mode objects.EncryptionMode) string {
+// encryptionName is a mode as x-amz-server-side-encryption has it, empty for SSE-C and none.
+func encryptionName(mode objects.EncryptionMode) string {
 	switch mode {
 	case objects.EncryptedS3:
 		return string(s3.SSES3)
@@ -191,7 +191,7 @@ func (c *conditions) uploadEncryption(name string) []string {
 	}
 	switch name {
 	case "x-amz-server-side-encryption":
-		return optional(modeName(e.Mode))
+		return optional(encryptionName(e.Mode))
 	case "x-amz-server-side-encryption-aws-kms-key-id":
 		return optional(e.KeyID)
 	}

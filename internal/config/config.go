@@ -133,6 +133,7 @@ type Config struct {
 
 	LogLevel  slog.Level
 	LogFormat LogFormat
+	Encryption Encryption
 	// AccessLog logs every request at level info.
 	AccessLog bool
 

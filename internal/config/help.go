@@ -12,7 +12,7 @@ const helpWidth = 88
 // WriteHelp writes every setting, grouped, with its default.
 func WriteHelp(w io.Writer) error {
 	var b strings.Builder
-	for _, group := range []string{groupStorage, groupNetwork, groupIdentity, groupNewBuckets, groupLimits, groupLogs} {
+	for _, group := range []string{groupStorage, groupNetwork, groupIdentity, groupEncryption, groupNewBuckets, groupLimits, groupLogs} {
 		fmt.Fprintf(&b, "%s\n", group)
 		for _, o := range options(new(Config)) {
 			if o.group == group {

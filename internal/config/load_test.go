@@ -56,6 +56,8 @@ func sample(t *testing.T, name string) (given, want string) {
 		"public-access-block":  {"off", "off"},
 		"max-buckets":          {"7", "7"},
 		"storage-class":        {"STANDARD_IA,GLACIER_IR=1+1", "STANDARD_IA,GLACIER_IR=1+1"},
+		"default-encryption":   {"AES256", "AES256"},
+		"sse-c-without-tls":    {"off", "off"},
 		"buffer-memory":        {"1GiB", "1GiB"},
 		"max-connections":      {"7", "7"},
 		"max-header-bytes":     {"16KiB", "16KiB"},

@@ -25,6 +25,7 @@ const (
 	groupStorage    = "Storage"
 	groupNetwork    = "Network"
 	groupIdentity   = "Identity"
+	groupEncryption = "Encryption"
 	groupNewBuckets = "New buckets"
 	groupLimits     = "Limits"
 	groupLogs       = "Logs"
@@ -34,7 +35,7 @@ const (
 // the flags, the environment variables, the file's keys, the help and the
 // README's table.
 func options(c *Config) []option {
-	return slices.Concat(storageOptions(c), repairOptions(c), networkOptions(c), newBucketOptions(c), limitOptions(c))
+	return slices.Concat(storageOptions(c), repairOptions(c), networkOptions(c), encryptionOptions(c), newBucketOptions(c), limitOptions(c))
 }
 
 func storageOptions(c *Config) []option {
