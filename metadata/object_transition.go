@@ -1,5 +1,11 @@
 package metadata
 
+import (
+	"encoding/binary"
+
+	"github.com/undercroft/undercroft/metadata/kv"
+)
+
 // Salt is the id that the keys of encrypted bytes derive from: that under which
 // they were written first. Bytes that move to another id stay as they are.
 func (d *Data) Salt() DataID { return salt(d.Origin, d.ID) }
@@ -35,4 +41,15 @@ func (t *Tx) ReplaceData(id BucketID, old, o *Object) error {
 	}
 	t.releaseData(id, old)
 	return t.err
+}
+
+// StoredLength is how many bytes the rows E of a data id are for.
+func (r *Reader) StoredLength(id DataID) (end int64, err error) {
+	it := r.kv.GetRange(kv.PrefixRange(r.keys.byID(tagExtents, id)), kv.RangeOptions{Limit: 1, Reverse: true})
+	defer it.Close()
+	for it.Next() {
+		key := it.Pair().Key
+		end = int64(binary.BigEndian.Uint64(key[len(key)-8:]))
+	}
+	return end, it.Err()
 }

@@ -14,15 +14,24 @@ const maxFollows = 8
 
 // following reads a range of some data, and goes on where the bytes are when
 // compaction has moved them meanwhile: the rows of the same data id name the new
-// place, which a deletion after that does not change before the data is freed.
+// place, which a deletion after that does not change before the data is freed. Where the
+// version that they were read for has moved to another storage class, its row names the
+// data that has the same bytes.
 type following struct {
 	svc            *Service
 	ctx            context.Context //nolint:containedctx // io.Reader and io.WriterTo have no room for one
 	data           metadata.Data
+	owner          *owner // whose data it is; nil: it is read for nobody
 	offset, length int64 // what remains
 	r              *partition.Reader
 	tried          metadata.Extent // where the next byte was looked for last
 	follows        int             // since a byte was read
+}
+
+// owner is a version whose data is read.
+type owner struct {
+	bucket metadata.BucketID
+	row    *metadata.Object // as it was seen
 }
 
 func (s *Service) follow(ctx context.Context, d *metadata.Data, offset, length int64) *following {
@@ -80,6 +89,10 @@ func (f *following) again(err error) bool {
 	}
 	src := newSource(f.svc.db, &f.data, f.offset, f.length)
 	first, ok, e := src.next(f.ctx)
+	if errors.Is(e, partition.ErrGone) && f.hasMoved() {
+		src = newSource(f.svc.db, &f.data, f.offset, f.length)
+		first, ok, e = src.next(f.ctx)
+	}
 	if e != nil || !ok || first.Extent == f.tried {
 		return false
 	}
@@ -94,5 +107,22 @@ func (f *following) again(err error) bool {
 		}
 		return src.next(ctx)
 	})
+	return true
+}
+
+// hasMoved takes the data that the version has by now, where that is other data.
+func (f *following) hasMoved() bool {
+	if f.owner == nil {
+		return false
+	}
+	var now *metadata.Object
+	err := f.svc.db.View(f.ctx, "follow", func(r *metadata.Reader) (err error) {
+		now, err = sameVersion(r, f.owner.bucket, f.owner.row)
+		return err
+	})
+	if err != nil || now == nil || !hasBytes(&now.Data) || now.Data.ID == f.data.ID {
+		return false
+	}
+	f.data = now.Data
 	return true
 }
