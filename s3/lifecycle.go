@@ -423,3 +423,11 @@ func parseLifecycleDate(text string) (time.Time, error) {
 	}
 	return time.Time{}, NewError(MalformedXML).Because(errors.New("date " + text))
 }
+
+// Headers of lifecycle rules.
+const (
+	HeaderExpiration        = "X-Amz-Expiration"
+	HeaderAbortDate         = "X-Amz-Abort-Date"
+	HeaderAbortRuleID       = "X-Amz-Abort-Rule-Id"
+	HeaderTransitionMinimum = "X-Amz-Transition-Default-Minimum-Object-Size"
+)

@@ -35,6 +35,7 @@ type sample struct {
 	health                                           steward.Health
 	mirror                                           mirror.Status
 	scrubRunning, scrubLeft, scrubAge                float64
+	lifecycle                                        steward.LifecycleTotals
 }
 
 // Collector returns the store's metrics.
@@ -43,7 +44,7 @@ func (s *System) Collector() prometheus.Collector {
 	metric := func(name, help string, kind prometheus.ValueType, get func(*sample) float64) entry {
 		return entry{prometheus.NewDesc("undercroft_"+name, help, nil, nil), kind, get}
 	}
-	return &collector{s: s, entries: append(append(scrubMetrics(metric), compactMetrics(metric)...), []entry{
+	return &collector{s: s, entries: append(append(append(scrubMetrics(metric), compactMetrics(metric)...), lifecycleMetrics(metric)...), []entry{
 		metric("metadata_commits_total", "Metadata transactions applied.", counter, func(v *sample) float64 { return v.commits }),
 		metric("metadata_conflicts_total", "Metadata transactions tried again after a conflict.", counter, func(v *sample) float64 { return v.conflicts }),
 		metric("metadata_syncs_total", "Syncs of the metadata log.", counter, func(v *sample) float64 { return v.metadataSyncs }),
@@ -143,6 +144,7 @@ func (s *System) sample() *sample {
 	if h := s.Steward.Health(); h != nil {
 		v.health = *h
 	}
+	v.lifecycle = s.lifecycle.Totals()
 	v.addScrub(s.Steward.Scrub(), s.opts.Now())
 	for _, d := range s.roster.attached() {
 		n := d.Stats()

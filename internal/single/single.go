@@ -59,8 +59,9 @@ type Options struct {
 	Disk       disk.Options   // Expect, Cluster, Now and Logger are set here
 	Engine     pebble.Options // FS and Logger are set here, and Now where it is nil
 	// Wrap, where set, stands between the metadata and the engine: tests make commits fail.
-	Wrap    func(kv.Engine) kv.Engine
-	Steward steward.Options // Now and Logger are set here; a negative Interval leaves it at rest
+	Wrap      func(kv.Engine) kv.Engine
+	Steward   steward.Options          // Now and Logger are set here; a negative Interval leaves it at rest
+	Lifecycle steward.LifecycleOptions // Now and Logger are set here
 	// DiskInterval is the time between looks at the directories, for disks that
 	// are gone or back; zero: 30 seconds, negative: never, see LookAtDisks.
 	DiskInterval time.Duration
@@ -78,6 +79,7 @@ type System struct {
 	cluster   disk.ClusterID
 	mirror    *mirror.Set // the files of the engine
 	scrubbing *scrubMetadata
+	lifecycle *steward.Lifecycle
 	engine    *pebble.Engine
 	roster    roster
 
@@ -215,7 +217,10 @@ func (s *System) startSteward(ctx context.Context) {
 	o := s.opts.Steward
 	o.Now, o.Logger, o.Sole = s.opts.Now, s.opts.Logger, true
 	s.scrubbing = newScrubMetadata(s.mirror, o.ScrubInterval, s.opts.Now)
-	o.ExtraJobs = append(o.ExtraJobs, s.scrubbing)
+	l := s.opts.Lifecycle
+	l.Now, l.Logger = s.opts.Now, s.opts.Logger
+	s.lifecycle = steward.NewLifecycle(s.DB, s.Objects, l)
+	o.ExtraJobs = append(o.ExtraJobs, s.scrubbing, s.lifecycle)
 	s.Steward = steward.New(s.DB, s.Store, o)
 	if o.Interval >= 0 {
 		s.Steward.Start(ctx)
