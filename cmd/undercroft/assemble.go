@@ -152,6 +152,7 @@ func storeOptions(cfg config.Config, p parts) single.Options {
 		Capacity:    int64(cfg.PartitionSize), MinColumn: column,
 		BufferMemory: int64(cfg.BufferMemory), Logger: p.logger,
 		Steward:    background,
+		Lifecycle:  steward.LifecycleOptions{Rate: int64(cfg.LifecycleRate), Day: cfg.LifecycleDebugInterval},
 		AcceptLoss: cfg.MetadataAcceptLoss, Witness: cfg.MetadataWitness,
 	}
 }

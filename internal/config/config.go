@@ -159,6 +159,11 @@ type Config struct {
 	// CompactBandwidth is how many bytes compaction moves in a second; zero is
 	// no bound.
 	CompactBandwidth Size
+	// LifecycleRate is how many versions lifecycle rules are applied to in a second.
+	LifecycleRate int
+	// LifecycleDebugInterval is how long a day of lifecycle rules is, for tests;
+	// zero is a day.
+	LifecycleDebugInterval time.Duration
 	// BufferMemory bounds the buffers of all request bodies together.
 	BufferMemory Size
 	// MaxConnections bounds the open client connections.

@@ -93,6 +93,14 @@ func repairOptions(c *Config) []option {
 			&sizeValue{&c.CompactBandwidth, 0, 1024 * GiB},
 		},
 		{
+			"lifecycle-rate", g, "N", "100000", "How many versions of objects lifecycle rules are applied to in a second; one that is deleted or moved counts as 20.",
+			&count{&c.LifecycleRate, 1, 10_000_000},
+		},
+		{
+			"lifecycle-debug-interval", g, "DURATION", "0", "How long a day of lifecycle rules lasts, without rounding to midnight: for tests of rules only. " +
+				"0 for a day as S3 has it, which the headers of answers tell of always.", &duration{&c.LifecycleDebugInterval, 0},
+		},
+		{
 			"metadata-witness", g, "DIR", "", "A directory on a device of none of the data directories, such as the system's disk, that only votes on which metadata is the newest: " +
 				"with it two or four data directories survive the loss of half of them between runs too. It is made at the first start that names it.", (*text)(&c.MetadataWitness),
 		},
