@@ -257,18 +257,18 @@ func testRewrapRefuses(t *testing.T, s Store) {
 	s.Create(t, "two")
 	_, sealed := generate(t, s, "one", "c")
 	s.Rotate(t, "one")
-	for _, bad := range []struct {
-		key, encCtx string
-		sealed      []byte
-	}{
-		{"one", "another", sealed},
-		{"two", "c", sealed},
-		{"one", "c", sealed[:len(sealed)-1]},
-		{"one", "c", nil},
-	} {
-		if b, err := s.Provider.Rewrap(t.Context(), bad.key, bad.sealed, []byte(bad.encCtx)); !errors.Is(err, keys.ErrInvalid) || b != nil {
-			t.Errorf("Rewrap under %s, %q: %v", bad.key, bad.encCtx, err)
+	for _, b := range []box{{"two", "c", sealed}, {"one", "c", sealed[:len(sealed)-1]}, {"one", "c", nil}} {
+		if fresh, err := s.Provider.Rewrap(t.Context(), b.key, b.sealed, []byte(b.encCtx)); !errors.Is(err, keys.ErrInvalid) || fresh != nil {
+			t.Errorf("Rewrap under %s: %v", b.key, err)
 		}
+	}
+	// A provider that moves a data key without opening it need not see that the
+	// context is another; it does not make it open.
+	fresh, err := s.Provider.Rewrap(t.Context(), "one", sealed, []byte("another"))
+	if err == nil {
+		wantClosed(t, s, box{"one", "another", fresh}, keys.ErrInvalid)
+	} else if !errors.Is(err, keys.ErrInvalid) {
+		t.Errorf("Rewrap with another context: %v", err)
 	}
 }
 
