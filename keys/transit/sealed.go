@@ -16,7 +16,7 @@ import (
 //
 //	1 byte             format, 2 (1 is that of keys.Wrap alone)
 //	2 bytes            length of the ciphertext
-//	ciphertext         of the wrapping key, as the engine wrote it: vault:vN:...
+//	n bytes            the ciphertext of the wrapping key, as the engine wrote it, vault:vN:...
 //	WrappedSize bytes  the data key under the wrapping key, version 0
 const sealedFormat = 2
 

@@ -121,8 +121,8 @@ func TestConformanceWithARealServer(t *testing.T) {
 				// Every rule has keys of its own on the one server.
 				run++
 				prefix := fmt.Sprintf("r%d-%d-", os.Getpid(), run)
-				real := operator{address, token, derived}.store(newProvider(t, Options{Address: address, Token: StaticToken(token)}))
-				return prefixed(real, prefix)
+				found := operator{address, token, derived}.store(newProvider(t, Options{Address: address, Token: StaticToken(token)}))
+				return prefixed(found, prefix)
 			})
 		})
 	}
