@@ -3,7 +3,6 @@ package objects
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"errors"
 	"io"
 	"log/slog"
@@ -13,6 +12,7 @@ import (
 	"github.com/undercroft/undercroft/metadata"
 	"github.com/undercroft/undercroft/partition"
 	"github.com/undercroft/undercroft/s3"
+	"github.com/undercroft/undercroft/sse"
 )
 
 const (
@@ -41,9 +41,10 @@ type stored struct {
 	flushed  int64             // bytes whose extents are in rows E already
 	intent   bool
 	pending  []*partition.Pending // hold their partitions until published
+	seal     *sealing             // nil: not encrypted
 }
 
-func (st *stored) etag() string { return hex.EncodeToString(st.md5) }
+func (st *stored) etag() string { return st.seal.etag(st.md5) }
 
 // intake receives one body.
 type intake struct {
@@ -58,6 +59,9 @@ type intake struct {
 	hasher  *checksum.Hasher
 	waiting []*partition.Pending // oldest first
 	piece   uint32
+	data    *sse.Data // of an encrypted body
+	chunk   int64     // next of data
+	peeked  []byte    // of the body, read ahead
 	stored
 }
 
@@ -70,6 +74,9 @@ func (s *Service) receive(ctx context.Context, in *intake) (*stored, error) {
 			WithInt("ProposedSize", in.body.Size).WithInt("MaxSizeAllowed", s3.MaxPutSize)
 	}
 	in.svc, in.id = s, s.db.NewDataID()
+	if err := in.encrypt(); err != nil {
+		return nil, err
+	}
 	algorithm := in.body.Checksum
 	if !algorithm.Valid() {
 		algorithm = checksum.CRC64NVME
@@ -131,6 +138,9 @@ func (in *intake) receiveInline() error {
 	if _, err := in.fill(in.inline); err != nil {
 		return err
 	}
+	if in.data != nil {
+		in.inline = in.data.SealAll(in.inline)
+	}
 	return in.verify()
 }
 
@@ -152,7 +162,7 @@ func (in *intake) pieces(ctx context.Context) error {
 		if in.body.Size >= 0 {
 			remaining = in.body.Size - in.hasher.Size()
 		}
-		buf, err := in.svc.store.Buffer(ctx, remaining)
+		buf, err := in.svc.store.Buffer(ctx, in.storedSize(remaining))
 		if err != nil {
 			return err
 		}
@@ -165,12 +175,7 @@ func (in *intake) pieces(ctx context.Context) error {
 
 // onePiece fills buf and submits it. It owns buf.
 func (in *intake) onePiece(ctx context.Context, buf *partition.Buffer, remaining int64) (last bool, err error) {
-	space := buf.Bytes()
-	if remaining >= 0 {
-		space = space[:min(int64(len(space)), remaining)]
-	}
-	n, err := in.fill(space)
-	last = n < len(space) || int64(n) == remaining
+	n, last, err := in.fillPiece(buf.Bytes(), remaining)
 	if err == nil && in.hasher.Size() > s3.MaxPutSize {
 		err = s3.NewError(s3.EntityTooLarge).WithInt("MaxSizeAllowed", s3.MaxPutSize)
 	}
@@ -190,11 +195,23 @@ func (in *intake) onePiece(ctx context.Context, buf *partition.Buffer, remaining
 	return last, nil
 }
 
+// fillPiece fills as much of a buffer as there is of the body.
+func (in *intake) fillPiece(space []byte, remaining int64) (n int, last bool, err error) {
+	if in.data != nil {
+		return in.fillSealed(space, remaining)
+	}
+	if remaining >= 0 {
+		space = space[:min(int64(len(space)), remaining)]
+	}
+	n, err = in.fill(space)
+	return n, n < len(space) || int64(n) == remaining, err
+}
+
 // fill reads until p is full or the body ends, hashing as it goes.
 func (in *intake) fill(p []byte) (n int, err error) {
 	for n < len(p) {
 		chunk := p[n:min(len(p), n+readChunk)]
-		m, err := in.body.Reader.Read(chunk)
+		m, err := in.read(chunk)
 		if m > 0 {
 			_, _ = in.hasher.Write(chunk[:m]) // never fails
 			n += m
@@ -329,8 +346,10 @@ func (st *stored) publish(tx *metadata.Tx, maxInRow int) (metadata.Data, error) 
 	switch {
 	case st.size == 0:
 		return metadata.Data{Kind: metadata.DataEmpty}, nil
-	case st.isInline:
+	case st.isInline && st.seal == nil:
 		return metadata.Data{Kind: metadata.DataInline}, nil
+	case st.isInline:
+		return metadata.Data{Kind: metadata.DataInline, ID: st.id}, nil // the id is what the bytes are bound to
 	case !st.intent && len(st.placed) <= maxInRow:
 		data := metadata.Data{Kind: metadata.DataExtents, ID: st.id, Extents: st.extents()}
 		return data, tx.Publish(st.id, st.placed)

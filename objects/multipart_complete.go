@@ -220,7 +220,12 @@ func (c *completion) object() (*metadata.Object, error) {
 	u := c.upload
 	row := &metadata.Object{
 		Key: u.Key, Size: c.size, Attributes: u.Attributes, Tags: u.Tags, ACL: u.ACL,
-		Parts: len(c.parts), Owner: u.Owner,
+		Parts: len(c.parts), Owner: u.Owner, Encryption: u.Encryption,
+	}
+	if c.in.CustomerKey != nil {
+		if err := c.svc.checkKey(u.Encryption, c.in.CustomerKey); err != nil {
+			return nil, err
+		}
 	}
 	row.ETag = multipartETag(len(c.parts), func(i int) string { return c.parts[i].ETag })
 	sum, err := c.combine()

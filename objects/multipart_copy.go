@@ -1,7 +1,6 @@
 package objects
 
 import (
-	"bytes"
 	"context"
 	"crypto/md5"
 	"encoding/hex"
@@ -12,6 +11,7 @@ import (
 	"github.com/undercroft/undercroft/metadata"
 	"github.com/undercroft/undercroft/partition"
 	"github.com/undercroft/undercroft/s3"
+	"github.com/undercroft/undercroft/sse"
 )
 
 // maxCopySlices is how fragmented a copied part may be; past it the bytes are
@@ -62,7 +62,7 @@ func (p *partCopy) run(ctx context.Context) (UploadPartCopyOutput, error) {
 		if err = p.find(r, p.source); err != nil {
 			return err
 		}
-		if p.from.Data.Kind == metadata.DataInline {
+		if p.from.Data.Kind == metadata.DataInline || p.from.Encryption != nil || p.upload.Encryption != nil {
 			rewrite = true
 			return nil
 		}
@@ -87,6 +87,9 @@ func (p *partCopy) find(r rows, b *metadata.Bucket) error {
 	from, err := readable(r, b, p.in.Source.version())
 	if err != nil {
 		return sourceError(err)
+	}
+	if err := p.svc.checkKey(from.Encryption, p.in.Source.CustomerKey); err != nil {
+		return err
 	}
 	p.versioned = b.Versioning != metadata.Unversioned
 	if pre := p.in.Source.Precondition; pre != nil {
@@ -140,7 +143,7 @@ func (p *partCopy) slices(r dataRows) ([]metadata.Slice, error) {
 }
 
 // rewrite uploads the range as a body: the source is inline, or in too many
-// small runs.
+// small runs, or the one is encrypted or the other.
 func (p *partCopy) rewrite(ctx context.Context) (UploadPartCopyOutput, error) {
 	algorithm, err := partChecksum(p.upload, 0)
 	if err != nil {
@@ -152,19 +155,35 @@ func (p *partCopy) rewrite(ctx context.Context) (UploadPartCopyOutput, error) {
 	}
 	defer func() { _ = body.Close() }() // reading: nothing is lost
 	part, err := p.svc.storePart(ctx, p.target, p.upload, UploadPartInput{
-		Number: p.in.Number, Body: Body{Reader: body, Size: p.length, Checksum: algorithm},
+		Number: p.in.Number, CustomerKey: p.in.CustomerKey,
+		Body: Body{Reader: body, Size: p.length, Checksum: algorithm},
 	})
 	return p.output(part), err
 }
 
 // open reads the range as one body.
 func (p *partCopy) open(ctx context.Context) (io.ReadCloser, error) {
-	d := &p.from.Data
-	if d.Kind != metadata.DataInline {
-		return p.svc.follow(ctx, d, p.offset, p.length), nil
-	}
 	var inline []byte
-	err := p.svc.db.View(ctx, "copy-part", func(r *metadata.Reader) (err error) {
+	if p.from.Data.Kind == metadata.DataInline {
+		var err error
+		if inline, err = p.inline(ctx); err != nil {
+			return nil, err
+		}
+	}
+	key, err := p.svc.openKey(ctx, p.from.Encryption, p.in.Source.CustomerKey)
+	if err != nil {
+		return nil, err
+	}
+	body, err := p.svc.body(ctx, p.from, inline, key, sse.Range{Size: p.from.Size, Offset: p.offset, Length: p.length})
+	if err != nil {
+		return nil, err
+	}
+	return readerOf(body), nil
+}
+
+// inline reads the bytes of a source that are in metadata.
+func (p *partCopy) inline(ctx context.Context) (inline []byte, err error) {
+	err = p.svc.db.View(ctx, "copy-part", func(r *metadata.Reader) (err error) {
 		inline, err = r.Inline(p.source.ID, p.from.Key, p.from.Ord)
 		if err != nil {
 			return err
@@ -175,13 +194,10 @@ func (p *partCopy) open(ctx context.Context) (io.ReadCloser, error) {
 		}
 		return err
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, s3.NewError(s3.SlowDown).Because(err)
-	case int64(len(inline)) != p.from.Size:
-		return nil, metadata.ErrCorrupt
 	}
-	return io.NopCloser(bytes.NewReader(inline[p.offset : p.offset+p.length])), nil
+	return inline, nil
 }
 
 // sum computes the checksums of the range where the upload keeps them.

@@ -29,6 +29,12 @@ func (s *Service) CreateMultipartUpload(ctx context.Context, in CreateUploadInpu
 		ID: s.db.NewUploadID(now), Key: string(in.Key), Initiated: now, Owner: string(in.Owner),
 		Attributes: in.Attributes, Tags: in.Tags, ACL: in.ACL, Checksum: kind, Token: s.db.NewToken(),
 	}
+	seal, err := s.newKey(ctx, blobName{in.Bucket, in.Key}, &in.Encryption)
+	if err != nil {
+		return Upload{}, asS3(err)
+	}
+	seal.wipe() // its parts open what is sealed
+	row.Encryption = seal.encryption()
 	if in.Initiator != in.Owner {
 		row.Initiator = string(in.Initiator)
 	}
@@ -49,7 +55,9 @@ func (s *Service) CreateMultipartUpload(ctx context.Context, in CreateUploadInpu
 			return found != nil, err
 		})
 	}
-	return uploadOf(row), asS3(err)
+	out := uploadOf(row)
+	out.Encryption = in.Encryption.shown(row.Encryption)
+	return out, asS3(err)
 }
 
 // uploadChecksum is what an upload will compute: the algorithm asked for, with its
@@ -82,6 +90,7 @@ func uploadOf(u *metadata.Upload) Upload {
 		Key: s3.Key(u.Key), ID: s3.UploadID(hex.EncodeToString(u.ID[:])), Initiated: u.Initiated,
 		Owner: s3.OwnerID(u.Owner), Initiator: s3.OwnerID(cmp.Or(u.Initiator, u.Owner)), StorageClass: class,
 		ChecksumAlgorithm: u.Checksum.Algorithm, ChecksumType: u.Checksum.Type,
+		Encryption: encryptedOf(u.Encryption),
 	}
 }
 

@@ -142,8 +142,8 @@ func TestListParts(t *testing.T) {
 		for after := 0; ; {
 			out, err := e.ListParts(e.ctx, objects.ListPartsInput{Bucket: bucket, Key: "k", Upload: u.ID, After: after, Max: page})
 			e.must(err)
-			if out.Upload != u {
-				t.Fatalf("upload %+v, want %+v", out.Upload, u)
+			if diff := cmp.Diff(u, out.Upload); diff != "" {
+				t.Fatalf("upload differs (-want +got):\n%s", diff)
 			}
 			got = append(got, out.Parts...)
 			if out.Truncated != (len(got) < len(want)) || len(out.Parts) > page {

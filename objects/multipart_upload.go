@@ -29,7 +29,7 @@ func (s *Service) UploadPart(ctx context.Context, in UploadPartInput) (Part, err
 	if in.Body.Checksum, err = partChecksum(u, in.Body.Checksum); err != nil {
 		return Part{}, err
 	}
-	return s.storePart(ctx, &t, u, UploadPartInput{Number: in.Number, Body: in.Body})
+	return s.storePart(ctx, &t, u, UploadPartInput{Number: in.Number, Body: in.Body, CustomerKey: in.CustomerKey})
 }
 
 func checkPartNumber(n int) error {
@@ -56,7 +56,13 @@ func partChecksum(u *metadata.Upload, sent checksum.Algorithm) (checksum.Algorit
 
 // storePart receives a body and makes it the part of a number.
 func (s *Service) storePart(ctx context.Context, t *target, u *metadata.Upload, part UploadPartInput) (Part, error) {
+	seal, err := s.partKey(ctx, u, part.CustomerKey)
+	if err != nil {
+		return Part{}, asS3(err)
+	}
+	defer seal.wipe()
 	in := &intake{
+		stored: stored{seal: seal},
 		bucket: t.bucket, key: t.key, body: part.Body, limit: -1, class: u.Attributes.StorageClass,
 		version: "upload " + string(t.name) + " part " + itoa(part.Number),
 	}
@@ -74,7 +80,7 @@ func (s *Service) storePart(ctx context.Context, t *target, u *metadata.Upload, 
 	err = s.publishPart(ctx, t, row, func(tx *metadata.Tx) error {
 		row.Slices = nil
 		if st.size > 0 {
-			row.Slices = []metadata.Slice{{ID: st.id, Length: st.size}}
+			row.Slices = []metadata.Slice{{ID: st.id, Length: in.storedSize(st.size)}}
 		}
 		_, err := st.publish(tx, 0)
 		return err
@@ -84,7 +90,9 @@ func (s *Service) storePart(ctx context.Context, t *target, u *metadata.Upload, 
 		return Part{}, asS3(err)
 	}
 	st.release()
-	return partOf(row), nil
+	out := partOf(row)
+	out.Encryption = shownTo(u.Encryption, part.CustomerKey)
+	return out, nil
 }
 
 // publishPart makes row the part of its number, in one transaction with what

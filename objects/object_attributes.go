@@ -18,7 +18,11 @@ func (s *Service) GetObjectAttributes(ctx context.Context, in AttributesInput) (
 		if err != nil {
 			return err
 		}
+		if err := s.checkKey(row.Encryption, in.CustomerKey); err != nil {
+			return err
+		}
 		out = AttributesOutput{Object: readOf(row, b)}
+		out.Object.Encryption = shownTo(row.Encryption, in.CustomerKey)
 		if in.Precondition != nil {
 			if err := in.Precondition(out.Object.ETag, row.Modified); err != nil {
 				return err

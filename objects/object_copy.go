@@ -33,6 +33,7 @@ func (s *Service) CopyObject(ctx context.Context, in CopyObjectInput) (CopyObjec
 		return CopyObjectOutput{}, err
 	}
 	c := &copying{svc: s, in: &in, source: source, target: target}
+	c.keyed = in.Encryption.Mode != 0 || in.Source.CustomerKey != nil
 	for range maxCopyAttempts {
 		var out CopyObjectOutput
 		if out, err = c.attempt(ctx); !errors.Is(err, errSourceMoved) {
@@ -52,31 +53,37 @@ type copying struct {
 	inline         []byte
 	sum            *Checksum // computed ahead, of the version summed
 	summed         metadata.Token
+	keyed          bool // the source or the copy is encrypted: plan says how
+	plan           copyPlan
 }
 
 func (c *copying) attempt(ctx context.Context) (CopyObjectOutput, error) {
+	if err := c.prepare(ctx); err != nil {
+		return CopyObjectOutput{}, err
+	}
 	if err := c.computeSum(ctx); err != nil {
+		c.dropPlan(ctx)
 		return CopyObjectOutput{}, err
 	}
 	c.row = &metadata.Object{Key: string(c.in.Key), Owner: string(c.in.Owner)}
 	err := c.svc.publishCopy(ctx, c)
+	c.endPlan(ctx, err)
 	if err != nil {
 		return CopyObjectOutput{}, err
 	}
-	return CopyObjectOutput{
+	out := CopyObjectOutput{
 		Object: objectOf(c.row), SourceVersionID: versionID(c.from), SourceVersioned: c.versioned,
-	}, nil
+	}
+	out.Object.Encryption = c.in.Encryption.shown(c.row.Encryption)
+	return out, nil
 }
 
 // computeSum reads the source when a checksum is wanted that it does not have.
 func (c *copying) computeSum(ctx context.Context) error {
-	if !c.in.Checksum.Valid() {
+	if !c.in.Checksum.Valid() || c.plan.stored != nil {
 		return nil
 	}
-	got, err := c.svc.GetObject(ctx, GetObjectInput{
-		Bucket: c.in.Source.Bucket, Key: c.in.Source.Key,
-		VersionID: c.in.Source.VersionID, Precondition: c.in.Source.Precondition, Access: c.in.Source.Access,
-	})
+	got, err := c.svc.GetObject(ctx, c.sourceInput())
 	if err != nil {
 		return sourceError(err)
 	}
@@ -115,6 +122,11 @@ func (s *Service) publishCopy(ctx context.Context, c *copying) error {
 			if err := c.readSource(tx); err != nil {
 				return nil, err
 			}
+			if st := c.plan.stored; st != nil {
+				data, err := st.publish(tx, metadata.MaxRowExtents)
+				c.row.Data = data
+				return st.inline, err
+			}
 			err := c.shareData(tx)
 			return c.inline, err
 		},
@@ -146,6 +158,9 @@ func (c *copying) readSource(tx *metadata.Tx) error {
 	if c.sum != nil {
 		c.row.Checksums = []Checksum{*c.sum}
 	}
+	if err := c.usePlan(from); err != nil {
+		return err
+	}
 	c.row.Attributes = from.Attributes
 	if c.in.Replace {
 		c.row.Attributes = c.in.Attributes
@@ -168,15 +183,12 @@ func (c *copying) shareData(tx *metadata.Tx) (err error) {
 		c.row.Data = metadata.Data{Kind: metadata.DataEmpty}
 		return nil
 	case metadata.DataInline:
-		c.row.Data = metadata.Data{Kind: metadata.DataInline}
+		c.row.Data = metadata.Data{Kind: metadata.DataInline, ID: from.ID, Origin: from.Origin}
 		c.inline, err = tx.Inline(c.source.ID, c.from.Key, c.from.Ord)
-		if err == nil && int64(len(c.inline)) != c.from.Size {
-			err = s3.NewError(s3.InternalError)
-		}
 		return err
 	case metadata.DataExtents, metadata.DataRows, metadata.DataManifest:
 	}
-	c.row.Data = metadata.Data{Kind: from.Kind, ID: from.ID, Shared: true}
+	c.row.Data = metadata.Data{Kind: from.Kind, ID: from.ID, Origin: from.Origin, Shared: true}
 	if from.Kind == metadata.DataExtents {
 		c.row.Data.Kind = metadata.DataRows
 	}

@@ -6,29 +6,32 @@ import (
 
 	"github.com/undercroft/undercroft/metadata"
 	"github.com/undercroft/undercroft/s3"
+	"github.com/undercroft/undercroft/sse"
 )
 
 // GetObject opens a version for reading. The caller closes Body.
 func (s *Service) GetObject(ctx context.Context, in GetObjectInput) (*GetObjectOutput, error) {
 	var inline []byte
-	out, row, err := s.look(ctx, &in, func(r *metadata.Reader, b metadata.BucketID, row *metadata.Object) (err error) {
-		if row.Data.Kind == metadata.DataInline {
-			inline, err = r.Inline(b, row.Key, row.Ord)
-		}
-		return err
-	})
+	out, row, err := s.look(ctx, &in, inlineOf(&inline))
 	if err != nil {
 		return nil, err
 	}
-	if row.Data.Kind == metadata.DataInline {
-		if int64(len(inline)) != row.Size {
-			return nil, s3.NewError(s3.InternalError)
-		}
-		out.Body = inlineReading(inline[out.Offset : out.Offset+out.Length])
-		return out, nil
+	key, err := s.openKey(ctx, row.Encryption, in.CustomerKey)
+	if err != nil {
+		return nil, asS3(err)
 	}
-	out.Body = s.open(ctx, &row.Data, out.Offset, out.Length)
-	return out, nil
+	out.Body, err = s.body(ctx, row, inline, key, sse.Range{Size: row.Size, Offset: out.Offset, Length: out.Length})
+	return out, asS3(err)
+}
+
+// inlineOf reads the bytes of a version that are in metadata, for look.
+func inlineOf(inline *[]byte) func(*metadata.Reader, metadata.BucketID, *metadata.Object) error {
+	return func(r *metadata.Reader, b metadata.BucketID, row *metadata.Object) (err error) {
+		if row.Data.Kind == metadata.DataInline {
+			*inline, err = r.Inline(b, row.Key, row.Ord)
+		}
+		return err
+	}
 }
 
 // HeadObject describes a version, with the range or part that is asked for.
@@ -53,7 +56,11 @@ func (s *Service) look(
 		if row, err = readable(r, b, named{in.Key, in.VersionID, in.Access}); err != nil {
 			return err
 		}
+		if err := s.checkKey(row.Encryption, in.CustomerKey); err != nil {
+			return err
+		}
 		out.Object, out.token = readOf(row, b), row.Token
+		out.Object.Encryption = shownTo(row.Encryption, in.CustomerKey)
 		if in.Precondition != nil {
 			if err := in.Precondition(out.Object.ETag, row.Modified); err != nil {
 				return err

@@ -20,13 +20,18 @@ func (s *Service) PutObject(ctx context.Context, in PutObjectInput) (Object, err
 	if err != nil {
 		return Object{}, err
 	}
-	st, err := s.receive(ctx, &intake{bucket: b, key: in.Key, body: in.Body, limit: s.opts.InlineLimit})
+	seal, err := s.newKey(ctx, blobName{in.Bucket, in.Key}, &in.Encryption)
+	if err != nil {
+		return Object{}, asS3(err)
+	}
+	defer seal.wipe()
+	st, err := s.receive(ctx, &intake{stored: stored{seal: seal}, bucket: b, key: in.Key, body: in.Body, class: in.Attributes.StorageClass, limit: s.opts.InlineLimit})
 	if err != nil {
 		return Object{}, asS3(err)
 	}
 	row := &metadata.Object{
 		Key: string(in.Key), Size: st.size, ETag: st.etag(),
-		Checksums: st.sums, Attributes: in.Attributes, Owner: string(in.Owner), Tags: in.Tags, ACL: in.ACL,
+		Checksums: st.sums, Attributes: in.Attributes, Owner: string(in.Owner), Tags: in.Tags, ACL: in.ACL, Encryption: seal.encryption(),
 	}
 	err = s.publishObject(ctx, publication{
 		bucket: b, row: row, pre: in.Precondition, lock: in.Lock,
@@ -40,7 +45,9 @@ func (s *Service) PutObject(ctx context.Context, in PutObjectInput) (Object, err
 		return Object{}, asS3(err)
 	}
 	st.release()
-	return objectOf(row), nil
+	out := objectOf(row)
+	out.Encryption = in.Encryption.shown(row.Encryption)
+	return out, nil
 }
 
 // abandonUnlessUnknown gives up a body whose publishing failed. What may have

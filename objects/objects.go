@@ -15,6 +15,7 @@ package objects
 
 import (
 	"context"
+	"crypto/rand"
 	"io"
 	"log/slog"
 	"time"
@@ -48,6 +49,7 @@ type Options struct {
 	// Keys seal the keys of encrypted objects; a provider that is nil is not
 	// implemented.
 	Keys   keys.Providers
+	Random io.Reader // of the keys of objects; nil: crypto/rand
 	Now    func() time.Time
 	Logger *slog.Logger
 }
@@ -60,6 +62,7 @@ type Service struct {
 	buckets *bucketCache
 	turns   *turns
 	hashers checksum.Pool
+	chunks  sse.Buffers
 }
 
 // New returns the service over its two layers; it owns neither.
@@ -69,6 +72,9 @@ func New(db *metadata.DB, store *partition.Store, o Options) *Service {
 	}
 	if o.Now == nil {
 		o.Now = db.Now
+	}
+	if o.Random == nil {
+		o.Random = rand.Reader
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -190,5 +190,6 @@ func objectOf(o *metadata.Object) Object {
 		LegalHold:    o.LegalHold,
 		Checksums:    o.Checksums,
 		PartCount:    o.Parts,
+		Encryption:   encryptedOf(o.Encryption),
 	}
 }

@@ -59,6 +59,8 @@ var codeTable = map[Code]description{ //nolint:gochecknoglobals // a closed tabl
 	InvalidToken:                            {400, "The provided token is malformed or otherwise invalid."},
 	InvalidURI:                              {400, "Couldn't parse the specified URI."},
 	InvalidWriteOffset:                      {400, "The write offset value that you specified does not match the current object size."},
+	KMSDisabled:                             {400, "The request was rejected because the specified KMS key is not enabled."},
+	KMSNotFound:                             {400, "The request was rejected because the specified entity or resource could not be found."},
 	KeyTooLongError:                         {400, "Your key is too long"},
 	MalformedACLError:                       {400, "The XML you provided was not well-formed or did not validate against our published schema"},
 	MalformedPolicy:                         {400, "Policies must be valid JSON and the first byte must be '{'"},

@@ -48,6 +48,8 @@ const (
 	InvalidToken                                   Code = "InvalidToken"
 	InvalidURI                                     Code = "InvalidURI"
 	InvalidWriteOffset                             Code = "InvalidWriteOffset"
+	KMSDisabled                                    Code = "KMS.DisabledException"
+	KMSNotFound                                    Code = "KMS.NotFoundException"
 	KeyTooLongError                                Code = "KeyTooLongError"
 	MalformedACLError                              Code = "MalformedACLError"
 	MalformedPolicy                                Code = "MalformedPolicy"

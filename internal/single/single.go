@@ -27,6 +27,7 @@ import (
 	"github.com/undercroft/undercroft/blobd/disk"
 	"github.com/undercroft/undercroft/internal/vfs"
 	"github.com/undercroft/undercroft/internal/vfs/mirror"
+	"github.com/undercroft/undercroft/keys"
 	"github.com/undercroft/undercroft/metadata"
 	"github.com/undercroft/undercroft/metadata/kv"
 	"github.com/undercroft/undercroft/metadata/kv/pebble"
@@ -62,6 +63,9 @@ type Options struct {
 	Wrap      func(kv.Engine) kv.Engine
 	Steward   steward.Options          // Now and Logger are set here; a negative Interval leaves it at rest
 	Lifecycle steward.LifecycleOptions // Now and Logger are set here
+	// Keys makes the providers of the keys of encrypted objects over the
+	// metadata; nil: encryption is not implemented.
+	Keys func(context.Context, *metadata.DB) (keys.Providers, error)
 	// DiskInterval is the time between looks at the directories, for disks that
 	// are gone or back; zero: 30 seconds, negative: never, see LookAtDisks.
 	DiskInterval time.Duration
@@ -206,8 +210,14 @@ func (s *System) openData(ctx context.Context) error {
 	}
 	s.Store = store
 	s.warnOfRetiredClasses(ctx)
+	var sealers keys.Providers
+	if s.opts.Keys != nil {
+		if sealers, err = s.opts.Keys(ctx, s.DB); err != nil {
+			return fmt.Errorf("open the keys of encryption: %w", err)
+		}
+	}
 	s.Objects = objects.New(s.DB, store, objects.Options{
-		Region: s.opts.Region, InlineLimit: s.opts.InlineLimit, Now: s.opts.Now, Logger: s.opts.Logger,
+		Region: s.opts.Region, InlineLimit: s.opts.InlineLimit, Keys: sealers, Now: s.opts.Now, Logger: s.opts.Logger,
 	})
 	s.startSteward(ctx)
 	return nil
