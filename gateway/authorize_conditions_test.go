@@ -174,9 +174,8 @@ func TestTagsOfNewBucketsDecide(t *testing.T) {
 // TestEachValueOfAHeaderIsRefused: a harmless first one hides no other.
 func TestEachValueOfAHeaderIsRefused(t *testing.T) {
 	s := newServer(t)
-	s.ok("PUT", "/bucket/key", "body", "x-amz-object-lock-legal-hold", "OFF", "x-amz-object-lock-legal-hold", "OFF")
-	s.expect(s3.NotImplemented, "PUT", "/bucket/key", "body", "x-amz-object-lock-legal-hold", "OFF", "x-amz-object-lock-legal-hold", "ON")
-	s.expect(s3.NotImplemented, "PUT", "/new", "", "x-amz-bucket-object-lock-enabled", "false", "x-amz-bucket-object-lock-enabled", "true")
+	s.ok("PUT", "/new", "", "x-amz-bucket-namespace", "global", "x-amz-bucket-namespace", "global")
+	s.expect(s3.NotImplemented, "PUT", "/new", "", "x-amz-bucket-namespace", "global", "x-amz-bucket-namespace", "account-regional")
 	s.expect(s3.InvalidStorageClass, "PUT", "/bucket/key", "body", "x-amz-storage-class", "STANDARD", "x-amz-storage-class", "GLACIER")
 }
 

@@ -18,6 +18,7 @@ type sample struct {
 }
 
 func versionSamples() map[string]sample {
+	const hold = "<LegalHold><Status>ON</Status></LegalHold>"
 	const tagging = "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"
 	return map[string]sample{
 		"GetObject":           {},
@@ -29,6 +30,10 @@ func versionSamples() map[string]sample {
 		"PutObjectTagging":    {body: tagging},
 		"DeleteObjectTagging": {},
 		"GetObjectTorrent":    {code: s3.NoSuchKey},
+		"GetObjectLegalHold":  {code: s3.InvalidRequest}, // the bucket has no Object Lock
+		"GetObjectRetention":  {code: s3.InvalidRequest},
+		"PutObjectLegalHold":  {body: hold, headers: []string{"Content-Md5", md5Of(hold)}, code: s3.InvalidRequest},
+		"PutObjectRetention":  {body: "<Retention/>", headers: []string{"Content-Md5", md5Of("<Retention/>")}, code: s3.InvalidRequest},
 	}
 }
 

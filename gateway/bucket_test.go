@@ -44,7 +44,7 @@ func TestCreateBucket(t *testing.T) {
 	s.expect(s3.MalformedXML, "PUT", "/new-bucket", "<Other/>")
 	s.expect(s3.MaxMessageLengthExceeded, "PUT", "/new-bucket", strings.Repeat(" ", s3.MaxConfigBody+1))
 	s.expect(s3.InvalidBucketName, "PUT", "/New_Bucket", "")
-	s.expect(s3.NotImplemented, "PUT", "/new-bucket", "", "x-amz-bucket-object-lock-enabled", "true")
+	s.expect(s3.NotImplemented, "PUT", "/new-bucket", "", "x-amz-bucket-namespace", "account-regional")
 }
 
 func TestBucketReads(t *testing.T) {

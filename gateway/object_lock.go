@@ -56,7 +56,7 @@ func (x *exchange) readLockDocument() ([]byte, error) {
 // asksObjectLock reports whether CreateBucket asks for Object Lock, and the
 // caller may.
 func (x *exchange) asksObjectLock() (bool, error) {
-	switch value := x.header(s3.HeaderBucketObjectLock); strings.ToLower(value) {
+	switch value := x.joined(s3.HeaderBucketObjectLock); strings.ToLower(value) {
 	case "", "false":
 		return false, nil
 	case "true":
@@ -74,7 +74,7 @@ func (x *exchange) asksObjectLock() (bool, error) {
 // headerLock returns the lock that the headers ask for, where the caller may.
 func (x *exchange) headerLock() (objects.Lock, error) {
 	var lock objects.Lock
-	mode, until, status := x.header(s3.HeaderObjectLockMode), x.header(s3.HeaderObjectLockUntil), x.header(s3.HeaderObjectLockHold)
+	mode, until, status := x.joined(s3.HeaderObjectLockMode), x.joined(s3.HeaderObjectLockUntil), x.joined(s3.HeaderObjectLockHold)
 	if mode == "" && until == "" && status == "" {
 		return lock, nil
 	}
@@ -100,6 +100,10 @@ func (x *exchange) headerLock() (objects.Lock, error) {
 	}
 	return lock, nil
 }
+
+// joined is a header with all its values: one that comes twice is refused, and
+// not taken for its first.
+func (x *exchange) joined(name string) string { return strings.Join(x.r.Header[name], ",") }
 
 // checkLockDigest requires a digest of what will be locked.
 func (x *exchange) checkLockDigest(in *objects.PutObjectInput) error {
@@ -176,8 +180,8 @@ func (c *conditions) lock() (mode, until, hold string) {
 	case c.q.action == actionBypass && c.q.object != nil:
 		lock = &objects.Lock{Retention: c.q.object.Retention, LegalHold: c.q.object.LegalHold}
 	default:
-		hold = x.header(s3.HeaderObjectLockHold)
-		mode, until = x.header(s3.HeaderObjectLockMode), x.header(s3.HeaderObjectLockUntil)
+		hold = x.joined(s3.HeaderObjectLockHold)
+		mode, until = x.joined(s3.HeaderObjectLockMode), x.joined(s3.HeaderObjectLockUntil)
 		if r, err := s3.ParseRetention(mode, until, time.Time{}); err == nil && r.Mode != "" {
 			until = string(s3.AppendISO8601(nil, r.Until)) // in the one form that is compared
 		}

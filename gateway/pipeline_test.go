@@ -75,7 +75,7 @@ func TestErrorsOfHeadHaveNoBody(t *testing.T) {
 func TestNotImplementedAndMethodNotAllowed(t *testing.T) {
 	s := newServer(t)
 	s.expect(s3.NotImplemented, "GET", "/bucket?session", "")
-	s.expect(s3.NotImplemented, "GET", "/bucket/key?legal-hold", "")
+	s.expect(s3.NotImplemented, "GET", "/bucket/key?annotation", "")
 	s.expect(s3.NotImplemented, "PUT", "/bucket?replication", "<x/>")
 	s.expect(s3.NotImplemented, "GET", "/bucket?nonsense", "")
 	s.expect(s3.NotImplemented, "GET", "/?nonsense", "")
@@ -92,8 +92,7 @@ func TestHeadersThatAreNotEnforcedAreRefused(t *testing.T) {
 	s := newServer(t)
 	refused := [][2]string{
 		{"x-amz-server-side-encryption-later", "1"},
-		{"x-amz-object-lock-mode", "GOVERNANCE"},
-		{"x-amz-object-lock-legal-hold", "ON"},
+		{"x-amz-object-lock-event-hold", "ON"},
 		{"x-amz-write-offset-bytes", "5"},
 		{"x-amz-checksum-xxhash64", "AAAA"},
 	}
@@ -108,7 +107,7 @@ func TestHeadersThatAreNotEnforcedAreRefused(t *testing.T) {
 	if keys := s.objects.keys(); len(keys) != 0 {
 		t.Fatalf("stored %q", keys)
 	}
-	s.ok("PUT", "/bucket/key", "body", "x-amz-acl", "private", "x-amz-storage-class", "STANDARD", "x-amz-object-lock-legal-hold", "OFF",
+	s.ok("PUT", "/bucket/key", "body", "x-amz-acl", "private", "x-amz-storage-class", "STANDARD",
 		"x-amz-request-payer", "requester")
 	s.ok("PUT", "/bucket/key", "body", "x-amz-acl", "bucket-owner-full-control")
 }
