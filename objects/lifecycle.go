@@ -143,6 +143,8 @@ type judge struct {
 	minimum   s3.TransitionMinimum
 	versioned bool // or it was: current versions get a delete marker
 	rules     []judgeRule
+	// classes are those that there are; nil: any. Nothing moves to another.
+	classes map[s3.StorageClass]bool
 }
 
 // judgeRule is a rule with its days turned into times: what began before them is due.
@@ -263,6 +265,9 @@ func (j *judge) mayMove(r *judgeRule, m *judgeMove, v *candidate) bool {
 		begun = v.since
 	}
 	if begun >= m.before || !v.latest && v.newer < m.newer {
+		return false
+	}
+	if j.classes != nil && !j.classes[m.class] {
 		return false
 	}
 	if v.class == m.class {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 
 	"github.com/undercroft/undercroft/metadata"
 	"github.com/undercroft/undercroft/metadata/kv"
@@ -15,6 +16,8 @@ const (
 	// how large it becomes, in bytes, before it takes no more.
 	lifecycleBatch = 100
 	lifecycleTx    = kv.MaxTx / 8
+	// lifecycleMovers is how many versions are moved at a time.
+	lifecycleMovers = 4
 )
 
 // lifecycleAct does what a scan found. What others write at the same time, and what cannot be
@@ -38,10 +41,8 @@ func (s *Service) lifecycleAct(ctx context.Context, sc *scan) error {
 	if err := s.lifecycleEnd(ctx, sc, "mark", marks); err != nil {
 		return err
 	}
-	for i := range moves {
-		if err := s.lifecycleMove(ctx, sc, &moves[i]); err != nil {
-			return err
-		}
+	if err := s.lifecycleMoves(ctx, sc, moves); err != nil {
+		return err
 	}
 	for _, u := range sc.uploads {
 		if err := s.lifecycleAbort(ctx, sc, u); err != nil {
@@ -152,9 +153,7 @@ func (s *Service) court(tx *metadata.Tx, sc *scan) (*court, error) {
 			return nil, err
 		}
 	}
-	return &court{
-		svc: s, tx: tx, bucket: b, rules: rules, judge: rules.at(sc.in.Clock, b.Versioning != metadata.Unversioned),
-	}, nil
+	return &court{svc: s, tx: tx, bucket: b, rules: rules, judge: sc.judgeOf(rules, b)}, nil
 }
 
 // end ends a version if the rules still say so.
@@ -295,7 +294,67 @@ func (s *Service) lifecycleAbort(ctx context.Context, sc *scan, u *metadata.Uplo
 	return nil
 }
 
+// errLifecycleChanged ends a move that is not wanted any more.
+var errLifecycleChanged = errors.New("objects: the rules or the version changed")
+
+// lifecycleMoves moves versions to other classes, some at a time.
+func (s *Service) lifecycleMoves(ctx context.Context, sc *scan, moves []victim) error {
+	errs := make([]error, len(moves))
+	var work sync.WaitGroup
+	slots := make(chan struct{}, lifecycleMovers)
+	for i := range moves {
+		slots <- struct{}{}
+		work.Go(func() {
+			defer func() { <-slots }()
+			errs[i] = s.lifecycleMove(ctx, sc, &moves[i])
+		})
+	}
+	work.Wait()
+	for _, err := range errs {
+		switch {
+		case err == nil:
+			sc.out.Tally.Transitions++
+		case errors.Is(err, errLifecycleChanged):
+		default:
+			if err := sc.failed(ctx, err); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // lifecycleMove moves a version to another class if the rules still say so.
 func (s *Service) lifecycleMove(ctx context.Context, sc *scan, v *victim) error {
-	return sc.failed(ctx, errors.New("not built"))
+	var seen *metadata.Object
+	err := s.db.View(ctx, "lifecycle", func(r *metadata.Reader) (err error) {
+		if seen, err = r.Object(sc.bucket.ID, v.key); err == nil && (seen == nil || seen.Ord != v.ord) {
+			seen, err = r.Version(sc.bucket.ID, v.key, v.ord)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if seen == nil || ctx.Err() != nil {
+		return errLifecycleChanged
+	}
+	t := &transition{svc: s, bucket: sc.bucket, seen: seen, class: rowClass(v.verdict.class)}
+	t.may = func(tx *metadata.Tx, _ *metadata.Object) error {
+		court, err := s.court(tx, sc)
+		if err != nil || court == nil {
+			return errors.Join(err, errLifecycleChanged)
+		}
+		row, current, err := court.find(v)
+		if err != nil || row == nil {
+			return errors.Join(err, errLifecycleChanged)
+		}
+		ruling, err := court.rule(v, row, current)
+		if err != nil || ruling != v.verdict {
+			return errors.Join(err, errLifecycleChanged)
+		}
+		return nil
+	}
+	_, err = t.run(ctx)
+	return err
 }

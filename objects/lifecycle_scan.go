@@ -8,8 +8,14 @@ import (
 	"github.com/undercroft/undercroft/s3"
 )
 
-// lifecycleVictims is how many versions and uploads a scan finds before it acts on them.
-const lifecycleVictims = 500
+const (
+	// lifecycleVictims is how many versions and uploads a scan finds before it acts on them.
+	lifecycleVictims = 500
+	// lifecycleMoved is how many bytes it moves to other classes, about, before others get
+	// their turn; a version counts as lifecycleMoveCost at least.
+	lifecycleMoved    = 64 << 20
+	lifecycleMoveCost = 512 << 10
+)
 
 // LifecycleCursor is where a scan of a bucket is: right behind a version, or behind
 // an upload when the versions are done. The zero cursor, but for the bucket, is the beginning.
@@ -92,6 +98,7 @@ func (s *Service) LifecycleSize(ctx context.Context, id metadata.BucketID) (n in
 type scan struct {
 	in      LifecycleScanInput
 	out     LifecycleScanOutput
+	classes map[s3.StorageClass]bool
 	bucket  *metadata.Bucket // nil: gone, or without rules
 	rules   *Lifecycle
 	judge   *judge
@@ -99,6 +106,7 @@ type scan struct {
 	one     candidate
 	pending *victim // a delete marker that may be alone
 	victims []victim
+	moved   int64 // bytes, of those that are to be
 	uploads []*metadata.Upload
 }
 
@@ -116,7 +124,7 @@ type victim struct {
 // due is decided on a snapshot, and again by the rules and rows of the transaction that does it: what changed
 // meanwhile is left alone. It may be repeated from any cursor.
 func (s *Service) LifecycleScan(ctx context.Context, in LifecycleScanInput) (LifecycleScanOutput, error) {
-	sc := &scan{in: in, out: LifecycleScanOutput{Next: in.From}}
+	sc := &scan{in: in, classes: s.lifecycleClasses(), out: LifecycleScanOutput{Next: in.From}}
 	err := s.db.View(ctx, "lifecycle", func(r *metadata.Reader) error {
 		if err := sc.load(r); err != nil || sc.bucket == nil {
 			sc.out.Done = true
@@ -146,8 +154,26 @@ func (sc *scan) load(r *metadata.Reader) error {
 	if sc.rules, err = ParseLifecycle(doc); err != nil {
 		return err
 	}
-	sc.bucket, sc.judge = b, sc.rules.at(sc.in.Clock, b.Versioning != metadata.Unversioned)
+	sc.bucket, sc.judge = b, sc.judgeOf(sc.rules, b)
 	return nil
+}
+
+// judgeOf is the judge of a bucket with rules.
+func (sc *scan) judgeOf(rules *Lifecycle, b *metadata.Bucket) *judge {
+	j := rules.at(sc.in.Clock, b.Versioning != metadata.Unversioned)
+	j.classes = sc.classes
+	return j
+}
+
+// lifecycleClasses are the classes that something can move to: not those that only old data is in.
+func (s *Service) lifecycleClasses() map[s3.StorageClass]bool {
+	out := map[s3.StorageClass]bool{s3.StorageStandard: true}
+	for _, c := range s.store.Classes() {
+		if c.Name != "" && !c.Retired {
+			out[s3.StorageClass(c.Name)] = true
+		}
+	}
+	return out
 }
 
 // versions looks at rows until there are enough, prefix after prefix.
@@ -185,7 +211,7 @@ func (sc *scan) walk(r *metadata.Reader, rng metadata.VersionRange) (more bool, 
 		}
 		sc.look(it.KeyBytes())
 		sc.out.Tally.Evaluated++
-		if sc.pending == nil && (sc.out.Tally.Evaluated >= int64(sc.in.Rows) || len(sc.victims) >= lifecycleVictims) {
+		if sc.pending == nil && (sc.out.Tally.Evaluated >= int64(sc.in.Rows) || sc.full()) {
 			return true, nil
 		}
 	}
@@ -193,6 +219,9 @@ func (sc *scan) walk(r *metadata.Reader, rng metadata.VersionRange) (more bool, 
 	next.Key = append(next.Key[:0:0], next.Key...)
 	return false, it.Err()
 }
+
+// full reports whether there is enough to do.
+func (sc *scan) full() bool { return len(sc.victims) >= lifecycleVictims || sc.moved >= lifecycleMoved }
 
 // look asks the judge about the current row, and moves the cursor behind it.
 func (sc *scan) look(key []byte) {
@@ -218,6 +247,9 @@ func (sc *scan) look(key []byte) {
 		return
 	}
 	if verdict := sc.judge.decide(v); verdict.kind != lifecycleKeep {
+		if verdict.kind == lifecycleMove {
+			sc.moved += max(row.Size, lifecycleMoveCost)
+		}
 		sc.victims = append(sc.victims, victim{
 			key: string(key), ord: row.Ord, verdict: verdict, since: v.since, top: next.Top, created: row.Modified,
 		})
