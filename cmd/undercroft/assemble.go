@@ -191,14 +191,24 @@ func assembleGateway(cfg config.Config, p parts, store *single.System, who *dire
 				return c.Secret, err
 			},
 		},
-		ObjectOwnership: s3.ObjectOwnership(cfg.NewBuckets.ObjectOwnership),
-		PublicAccess:    cfg.NewBuckets.PublicAccessBlock == config.Off,
-		MaxBuckets:      cfg.NewBuckets.Most,
-		StorageClasses:  classNames(cfg),
-		Keyring:         who, Accounts: who, Now: p.now, Region: cfg.Region, Domains: cfg.Domains,
+		ObjectOwnership:   s3.ObjectOwnership(cfg.NewBuckets.ObjectOwnership),
+		PublicAccess:      cfg.NewBuckets.PublicAccessBlock == config.Off,
+		MaxBuckets:        cfg.NewBuckets.Most,
+		StorageClasses:    classNames(cfg),
+		DefaultEncryption: defaultEncryption(cfg), PlainKeys: gateway.PlainKeys(cfg.Encryption.KeysWithoutTLS),
+		Keyring: who, Accounts: who, Now: p.now, Region: cfg.Region, Domains: cfg.Domains,
 		HostID: p.requestIDs.HostID(), NewRequestID: p.requestIDs.NewID,
 		Logger: p.logger, AccessLog: cfg.AccessLog, Metrics: p.registry, Activity: p.activity,
 	})
+}
+
+// defaultEncryption is the encryption of objects that nobody asks to encrypt,
+// empty for none.
+func defaultEncryption(cfg config.Config) s3.SSEAlgorithm {
+	if cfg.Encryption.Default == config.EncryptNothing {
+		return ""
+	}
+	return s3.SSEAlgorithm(cfg.Encryption.Default)
 }
 
 // offline checks a store that is not running.
