@@ -196,7 +196,7 @@ func assembleGateway(cfg config.Config, p parts, store *single.System, who *dire
 		MaxBuckets:        cfg.NewBuckets.Most,
 		StorageClasses:    classNames(cfg),
 		DefaultEncryption: defaultEncryption(cfg), PlainKeys: gateway.PlainKeys(cfg.Encryption.KeysWithoutTLS),
-		Keyring: who, Accounts: who, Now: p.now, Region: cfg.Region, Domains: cfg.Domains,
+		Keyring: who, Accounts: who, Now: p.now, Region: cfg.Region, Domains: cfg.Domains, WebsiteDomains: cfg.WebsiteDomains,
 		HostID: p.requestIDs.HostID(), NewRequestID: p.requestIDs.NewID,
 		Logger: p.logger, AccessLog: cfg.AccessLog, Metrics: p.registry, Activity: p.activity,
 	})

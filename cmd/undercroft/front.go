@@ -18,10 +18,11 @@ import (
 
 // front is the listener that S3 clients talk to.
 type front struct {
-	http     *http.Server
-	listener net.Listener
-	stall    time.Duration
-	now      func() time.Time
+	http         *http.Server
+	listener     net.Listener
+	stall        time.Duration
+	now          func() time.Time
+	certificates *certificates // nil without TLS
 	// failed gets one error when the listener fails by itself.
 	failed chan error
 }
@@ -52,10 +53,11 @@ func (s *server) newFront(listener net.Listener) (*front, error) {
 	}
 	f.http.Protocols.SetHTTP1(true)
 	if s.cfg.TLS() {
-		certificates, err := loadCertificates(s.cfg.TLSCert, s.cfg.TLSKey, s.process.now, s.logger)
+		certificates, err := loadCertificates(s.cfg.TLSCerts, s.cfg.TLSKeys, s.process.now, s.logger)
 		if err != nil {
 			return nil, err
 		}
+		f.certificates = certificates
 		f.listener = tls.NewListener(f.listener, certificates.config())
 	}
 	return f, nil

@@ -42,6 +42,9 @@ type process struct {
 	// restoreSignals gives signals their default meaning back: the next one
 	// kills. It may be called more than once.
 	restoreSignals func()
+	// notifyHangup makes SIGHUP arrive in a channel in place of ending the process;
+	// nil: it never comes.
+	notifyHangup func(chan<- os.Signal)
 	// assemble joins the storage; tests put a smaller system in its place.
 	assemble assembler
 }
@@ -59,5 +62,6 @@ func serveProcess(join assembler) {
 	os.Exit(run(ctx, process{
 		args: os.Args[1:], environ: os.Environ(), stdout: os.Stdout, stderr: os.Stderr, terminal: isTerminal(os.Stdout),
 		now: time.Now, restoreSignals: stop, assemble: join,
+		notifyHangup: func(c chan<- os.Signal) { signal.Notify(c, syscall.SIGHUP) },
 	}))
 }

@@ -104,13 +104,7 @@ func startError(ctx context.Context, err error) error {
 // drains and closes.
 // Readiness goes first, so that a load balancer stops sending.
 func (s *server) wait(ctx context.Context, front *front, sys *system) error {
-	var failure error
-	select {
-	case failure = <-front.failed:
-	case <-sys.Failed:
-		failure = fmt.Errorf("the store failed: %w", sys.Err())
-	case <-ctx.Done():
-	}
+	failure := s.awaitEnd(ctx, front, sys)
 	// Who sees the drain can rely on the next signal to kill.
 	s.process.restoreSignals()
 	s.phase.set(phaseDraining)
@@ -127,6 +121,27 @@ func (s *server) wait(ctx context.Context, front *front, sys *system) error {
 	}
 	s.logger.InfoContext(ctx, "stopped")
 	return errors.Join(failure, drained, closed)
+}
+
+// awaitEnd waits for the end of ctx, or for a failure. With TLS, SIGHUP reads the
+// certificates again; else it has its default meaning.
+func (s *server) awaitEnd(ctx context.Context, front *front, sys *system) error {
+	hangups := make(chan os.Signal, 1)
+	if front.certificates != nil && s.process.notifyHangup != nil {
+		s.process.notifyHangup(hangups)
+	}
+	for {
+		select {
+		case failure := <-front.failed:
+			return failure
+		case <-sys.Failed:
+			return fmt.Errorf("the store failed: %w", sys.Err())
+		case <-hangups:
+			front.certificates.reload(ctx)
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // open finds the root credentials and the master key, assembles the system and

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
@@ -13,18 +14,23 @@ import (
 // a client connects.
 const reloadInterval = time.Second
 
-// certificates serves a certificate and its key, and reads them again when
-// their files change. A pair that does not load leaves the old one in use:
-// files are often replaced one after the other.
+// certificates serves the certificate for the name that a client asks for, and
+// reads the pairs again when their files change. A pair that does not load leaves
+// the old one in use: files are often replaced one after the other.
 type certificates struct {
-	certFile, keyFile string
-	now               func() time.Time
-	logger            *slog.Logger
+	now    func() time.Time
+	logger *slog.Logger
 
-	mu      sync.Mutex // guards what follows
-	current *tls.Certificate
-	looked  time.Time
-	seen    [2]fileStamp // of the files that were tried last
+	mu     sync.Mutex // guards what follows
+	pairs  []*keyPair
+	looked time.Time
+}
+
+// keyPair is a certificate chain and its key, in two files.
+type keyPair struct {
+	certFile, keyFile string
+	current           *tls.Certificate
+	seen              [2]fileStamp // of the files that were tried last
 }
 
 // fileStamp tells two states of a file apart; the zero value is a missing one.
@@ -41,15 +47,18 @@ func stampOf(name string) fileStamp {
 	return fileStamp{info.ModTime(), info.Size()}
 }
 
-// loadCertificates reads the first pair, which must be good.
-func loadCertificates(certFile, keyFile string, now func() time.Time, logger *slog.Logger) (*certificates, error) {
-	c := &certificates{certFile: certFile, keyFile: keyFile, now: now, logger: logger}
-	c.looked, c.seen = now(), c.stamps()
-	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
-	if err != nil {
-		return nil, fmt.Errorf("cannot use tls-cert %s with tls-key %s: %w", certFile, keyFile, err)
+// loadCertificates reads the first of all pairs, which must be good. The key of a
+// certificate has its place in the list.
+func loadCertificates(certFiles, keyFiles []string, now func() time.Time, logger *slog.Logger) (*certificates, error) {
+	c := &certificates{now: now, logger: logger, looked: now()}
+	for i, certFile := range certFiles {
+		p := &keyPair{certFile: certFile, keyFile: keyFiles[i]}
+		p.seen = p.stamps()
+		if err := p.load(); err != nil {
+			return nil, err
+		}
+		c.pairs = append(c.pairs, p)
 	}
-	c.current = &pair
 	return c, nil
 }
 
@@ -60,31 +69,64 @@ func (c *certificates) config() *tls.Config {
 
 // stamps looks at both files. It is called before they are read, so that a
 // change in between is seen as one the next time.
-func (c *certificates) stamps() [2]fileStamp {
-	return [2]fileStamp{stampOf(c.certFile), stampOf(c.keyFile)}
+func (p *keyPair) stamps() [2]fileStamp {
+	return [2]fileStamp{stampOf(p.certFile), stampOf(p.keyFile)}
 }
 
-// get returns the certificate for a new connection.
+func (p *keyPair) load() error {
+	pair, err := tls.LoadX509KeyPair(p.certFile, p.keyFile)
+	if err != nil {
+		return fmt.Errorf("cannot use tls-cert %s with tls-key %s: %w", p.certFile, p.keyFile, err)
+	}
+	p.current = &pair
+	return nil
+}
+
+// get returns the certificate for a new connection: the first that is valid for
+// the name and the ciphers of the client, or the first of all, which a client that
+// sends no name, or one that nobody has, gets too.
 func (c *certificates) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := c.now()
-	if now.Sub(c.looked) < reloadInterval {
-		return c.current, nil
+	if now := c.now(); now.Sub(c.looked) >= reloadInterval {
+		c.looked = now
+		c.refreshLocked(hello.Context())
 	}
-	c.looked = now
-	stamps := c.stamps()
-	if stamps == c.seen {
-		return c.current, nil
+	if len(c.pairs) > 1 {
+		for _, p := range c.pairs {
+			if hello.SupportsCertificate(p.current) == nil {
+				return p.current, nil
+			}
+		}
 	}
-	c.seen = stamps
-	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
-	if err != nil {
-		c.logger.ErrorContext(hello.Context(), "certificate not reloaded, the old one stays in use",
-			slog.String("file", c.certFile), slog.String("error", err.Error()))
-		return c.current, nil
+	return c.pairs[0].current, nil
+}
+
+// reload reads every pair again, whether its files have changed or not.
+// Connections that are open keep what they began with.
+func (c *certificates) reload(ctx context.Context) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range c.pairs {
+		c.replaceLocked(ctx, p, p.stamps())
 	}
-	c.logger.InfoContext(hello.Context(), "certificate reloaded", slog.String("file", c.certFile))
-	c.current = &pair
-	return c.current, nil
+}
+
+// refreshLocked reads the pairs whose files have changed.
+func (c *certificates) refreshLocked(ctx context.Context) {
+	for _, p := range c.pairs {
+		if stamps := p.stamps(); stamps != p.seen {
+			c.replaceLocked(ctx, p, stamps)
+		}
+	}
+}
+
+func (c *certificates) replaceLocked(ctx context.Context, p *keyPair, stamps [2]fileStamp) {
+	p.seen = stamps
+	if err := p.load(); err != nil {
+		c.logger.ErrorContext(ctx, "certificate not reloaded, the old one stays in use",
+			slog.String("file", p.certFile), slog.String("error", err.Error()))
+		return
+	}
+	c.logger.InfoContext(ctx, "certificate reloaded", slog.String("file", p.certFile))
 }

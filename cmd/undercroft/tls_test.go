@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -29,7 +30,7 @@ func writePair(t *testing.T, certFile, keyFile, name string) {
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{name}, IsCA: true, BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
@@ -50,7 +51,7 @@ func TestCertificateIsReloaded(t *testing.T) {
 	clock := time.Unix(1e9, 0)
 	stamp := clock
 	var log lines
-	c, err := loadCertificates(cert, key, func() time.Time { return clock }, slog.New(slog.NewTextHandler(&log, nil)))
+	c, err := loadCertificates([]string{cert}, []string{key}, func() time.Time { return clock }, slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,5 +142,62 @@ func TestServingOverTLS(t *testing.T) {
 	}
 	if code := i.stop(); code != exitOK {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+// hello is what a client that asks for name says.
+func hello(name string) *tls.ClientHelloInfo {
+	return &tls.ClientHelloInfo{
+		ServerName: name, SupportedVersions: []uint16{tls.VersionTLS13}, SupportedCurves: []tls.CurveID{tls.CurveP256},
+		SignatureSchemes: []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256}, CipherSuites: []uint16{tls.TLS_AES_128_GCM_SHA256},
+	}
+}
+
+func TestCertificatesAreChosenByName(t *testing.T) {
+	dir := t.TempDir()
+	var certs, keys []string
+	for i, name := range []string{"s3.test", "*.web.test", "www.example.com"} {
+		cert, key := filepath.Join(dir, "cert"+strconv.Itoa(i)), filepath.Join(dir, "key"+strconv.Itoa(i))
+		writePair(t, cert, key, name)
+		certs, keys = append(certs, cert), append(keys, key)
+	}
+	clock := time.Unix(1e9, 0)
+	var log lines
+	c, err := loadCertificates(certs, keys, func() time.Time { return clock }, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect := func(asked, want string) {
+		t.Helper()
+		pair, err := c.get(hello(asked))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := pair.Leaf.Subject.CommonName; got != want {
+			t.Errorf("%q gets the certificate of %s, want %s", asked, got, want)
+		}
+	}
+	expect("s3.test", "s3.test")
+	expect("site.web.test", "*.web.test")
+	expect("WWW.example.com", "www.example.com")
+	expect("elsewhere.test", "s3.test")
+	expect("", "s3.test")
+
+	// One pair that is broken keeps no other from being replaced. A hangup does not
+	// wait for the interval, nor for a file that looks changed.
+	writePair(t, certs[1], keys[1], "site.web.test")
+	place(t, keys[2], "garbage")
+	expect("site.web.test", "*.web.test")
+	c.reload(t.Context())
+	expect("site.web.test", "site.web.test")
+	expect("www.example.com", "www.example.com")
+	if text := log.String(); !strings.Contains(text, "cannot use tls-cert "+certs[2]+" with tls-key "+keys[2]) {
+		t.Errorf("the log does not name the files:\n%s", text)
+	}
+	if _, err := loadCertificates(certs, keys, time.Now, nil); err == nil || !strings.Contains(err.Error(), certs[2]) {
+		t.Errorf("a start with a broken pair: %v", err)
+	}
+	if _, err := loadCertificates(certs[:1], []string{keys[1]}, time.Now, nil); err == nil || !strings.Contains(err.Error(), "private key does not match") {
+		t.Errorf("a start with another's key: %v", err)
 	}
 }

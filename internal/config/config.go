@@ -107,6 +107,9 @@ type Config struct {
 	StorageClasses []StorageClass
 	// Domains are the lowercase names under which a bucket is a host name.
 	Domains []string
+	// WebsiteDomains are the lowercase names under which a bucket's website is a
+	// host name; none of them is of Domains.
+	WebsiteDomains []string
 
 	// MetadataWitness is a directory that votes on which metadata is the newest.
 	MetadataWitness string
@@ -118,8 +121,9 @@ type Config struct {
 
 	// Listen and AdminListen are host:port addresses.
 	Listen, AdminListen string
-	// TLSCert and TLSKey are both set or both empty.
-	TLSCert, TLSKey string
+	// TLSCerts and TLSKeys are files, as many of the one as of the other: those of
+	// a pair have the same place.
+	TLSCerts, TLSKeys []string
 
 	// RootAccessKey and RootSecretKey are both set or both empty.
 	RootAccessKey string
@@ -131,8 +135,8 @@ type Config struct {
 
 	NewBuckets NewBuckets
 
-	LogLevel  slog.Level
-	LogFormat LogFormat
+	LogLevel   slog.Level
+	LogFormat  LogFormat
 	Encryption Encryption
 	// AccessLog logs every request at level info.
 	AccessLog bool
@@ -193,7 +197,7 @@ func (c Config) LogValue() slog.Value {
 }
 
 // TLS reports whether clients are served over TLS.
-func (c Config) TLS() bool { return c.TLSCert != "" }
+func (c Config) TLS() bool { return len(c.TLSCerts) > 0 }
 
 // envName returns the environment variable of a setting.
 func envName(option string) string {

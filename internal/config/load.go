@@ -218,7 +218,7 @@ func (c Config) validate(origin map[string]string) error {
 	if len(c.Data) == 0 {
 		return &Error{Problem: "no data directory: give --data DIR, " + envName("data") + " or data: in the configuration file"}
 	}
-	if err := pair(origin, "tls-cert", "tls-key", c.TLSCert, c.TLSKey); err != nil {
+	if err := c.validateNetwork(origin); err != nil {
 		return err
 	}
 	if err := pair(origin, "root-access-key", "root-secret-key", c.RootAccessKey, string(c.RootSecretKey)); err != nil {
@@ -227,13 +227,30 @@ func (c Config) validate(origin map[string]string) error {
 	if c.MasterKey != "" && c.MasterKeyFile != "" {
 		return &Error{Source: origin["master-key-file"], Problem: "master-key is given too: give one of them"}
 	}
-	if c.Listen == c.AdminListen && !strings.HasSuffix(c.Listen, ":0") {
-		return &Error{Source: origin["admin-listen"], Problem: "it is the same address as listen"}
-	}
 	if n := c.Scheme.Data + c.Scheme.Parity; n > len(c.Data) {
 		return &Error{Source: origin["scheme"], Problem: fmt.Sprintf("%s needs %d data directories, there are %d", c.Scheme, n, len(c.Data))}
 	}
 	return c.validateClasses(origin["storage-class"])
+}
+
+// validateNetwork checks what listeners and host names ask of each other.
+func (c Config) validateNetwork(origin map[string]string) error {
+	certs, keys := len(c.TLSCerts), len(c.TLSKeys)
+	if err := pair(origin, "tls-cert", "tls-key", strings.Join(c.TLSCerts, ","), strings.Join(c.TLSKeys, ",")); err != nil {
+		return err
+	}
+	if certs != keys {
+		return &Error{Source: origin["tls-key"], Problem: fmt.Sprintf("tls-cert names %d files and tls-key %d: each certificate needs its key, in the same order", certs, keys)}
+	}
+	for _, name := range c.WebsiteDomains {
+		if slices.Contains(c.Domains, name) {
+			return &Error{Source: origin["website-domain"], Problem: fmt.Sprintf("%q is a domain too: S3 and websites need names of their own", name)}
+		}
+	}
+	if c.Listen == c.AdminListen && !strings.HasSuffix(c.Listen, ":0") {
+		return &Error{Source: origin["admin-listen"], Problem: "it is the same address as listen"}
+	}
+	return nil
 }
 
 // pair refuses one of two settings that only mean something together.

@@ -123,8 +123,15 @@ func networkOptions(c *Config) []option {
 			"domain", g, "NAME", "", "A domain under which buckets are host names (bucket.NAME); repeat it for several.",
 			&domains{&c.Domains},
 		},
-		{"tls-cert", g, "FILE", "", "Certificate chain in PEM; read again when the file changes. Needs tls-key.", (*text)(&c.TLSCert)},
-		{"tls-key", g, "FILE", "", "Private key of tls-cert in PEM.", (*text)(&c.TLSKey)},
+		{
+			"website-domain", g, "NAME", "", "A domain under which the websites of buckets are host names (bucket.NAME); repeat it for several. " +
+				"With it, a bucket that is named like a whole host name and has a website is shown there too.", &domains{&c.WebsiteDomains},
+		},
+		{
+			"tls-cert", g, "FILE", "", "Certificate chain in PEM; read again when the file changes and at SIGHUP. Needs tls-key. " +
+				"Repeat both, in the same order, for several: clients get the first that is valid for the name they ask for.", &files{&c.TLSCerts},
+		},
+		{"tls-key", g, "FILE", "", "Private key of tls-cert in PEM.", &files{&c.TLSKeys}},
 		{"region", id, "NAME", "us-east-1", "The region that requests are signed for.", (*region)(&c.Region)},
 		{
 			"allow-sigv2", id, "", "false", "Accept Signature Version 2 as well, which AWS has retired: in headers, presigned URLs and upload " +
