@@ -22,6 +22,7 @@ import (
 	"github.com/undercroft/undercroft/internal/observability"
 	"github.com/undercroft/undercroft/internal/single"
 	"github.com/undercroft/undercroft/internal/vfs"
+	"github.com/undercroft/undercroft/metadata/kv/pebble"
 	"github.com/undercroft/undercroft/partition"
 	"github.com/undercroft/undercroft/s3"
 	"github.com/undercroft/undercroft/sigv4"
@@ -154,6 +155,7 @@ func storeOptions(cfg config.Config, p parts) single.Options {
 		Steward:    background,
 		Lifecycle:  steward.LifecycleOptions{Rate: int64(cfg.LifecycleRate), Day: cfg.LifecycleDebugInterval},
 		AcceptLoss: cfg.MetadataAcceptLoss, Witness: cfg.MetadataWitness,
+		Engine: pebble.Options{CompactionDelay: 3 * time.Second}, // the first requests have the processor
 	}
 }
 

@@ -40,6 +40,8 @@ type Engine struct {
 	space *space
 	count counters
 
+	compactions *compactions
+
 	// mu orders commits. It guards the version, the oracle and the flushes.
 	mu         sync.Mutex
 	last       uint64 // version of the last applied commit
@@ -82,6 +84,8 @@ func Open(dir string, o Options) (*Engine, error) {
 		stop:    make(chan struct{}),
 		stopped: make(chan struct{}),
 		failed:  make(chan struct{}),
+
+		compactions: newCompactions(),
 	}
 	e.loop = txn.Loop{Now: e.opts.Now, Jitter: jitter}
 	e.space = &space{
@@ -101,6 +105,7 @@ func Open(dir string, o Options) (*Engine, error) {
 	e.space.open()
 	e.visible = newSnapshot(db, e.last, e.generation)
 	go e.syncLoop()
+	e.compactions.release(e.opts.CompactionDelay)
 	return e, nil
 }
 

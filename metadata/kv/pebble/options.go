@@ -53,6 +53,9 @@ type Options struct {
 	MemTableBytes uint64
 	// MustExist refuses to begin a new state in a directory that holds none.
 	MustExist bool
+	// CompactionDelay is how long after Open no compaction begins, so that the first
+	// requests have the processor; 0 means none.
+	CompactionDelay time.Duration
 	// Now is the clock of transaction age and timeouts; nil is the system's.
 	Now func() time.Time
 	// ReserveBytes of free space are kept: below it only transactions that free
@@ -117,6 +120,7 @@ func (e *Engine) pebbleOptions(fs vfs.FS) *pebble.Options {
 		EventListener:               e.events(),
 	}
 	o.Experimental.ValueSeparationPolicy = separation
+	o.Experimental.CompactionScheduler = e.compactions
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 		o.Levels[i].BlockSize = 8 << 10
