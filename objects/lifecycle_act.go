@@ -168,11 +168,11 @@ func (c *court) end(v *victim, tally *LifecycleTally) error {
 	}
 	// A delete marker leaves what it hides as it is, but for a null version in whose place it comes.
 	gone := ruling.kind != lifecycleExpire || c.bucket.Versioning != metadata.VersioningEnabled
-	if gone && row.Locked(c.svc.db.LockTime(), false) {
+	slot := &slot{tx: c.tx, bucket: c.bucket, key: v.key, lockTime: c.svc.LockTime()}
+	if gone && slot.mayDrop(row) != nil {
 		tally.Locked++
 		return nil
 	}
-	slot := &slot{tx: c.tx, bucket: c.bucket, key: v.key}
 	switch ruling.kind {
 	case lifecycleExpire:
 		slot.newest = row
