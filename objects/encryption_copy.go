@@ -46,7 +46,7 @@ func (c *copying) prepare(ctx context.Context) error {
 		c.plan.encryption, err = c.svc.sealKey(ctx, c.name(), &c.in.Encryption, key)
 		return err
 	}
-	body, err := c.svc.body(ctx, row, inline, key, sse.Range{Size: row.Size, Length: row.Size})
+	body, err := c.svc.body(ctx, owner{c.source.ID, row}, inline, key, sse.Range{Size: row.Size, Length: row.Size})
 	if err != nil {
 		return err
 	}

@@ -7,18 +7,20 @@ import (
 	"io"
 
 	"github.com/undercroft/undercroft/metadata"
+	"github.com/undercroft/undercroft/partition"
 	"github.com/undercroft/undercroft/s3"
 	"github.com/undercroft/undercroft/sse"
 )
 
 // body returns a reading of bytes of a version: inline are those that came
 // with its row. key, which the reading wipes, is nil for one that is not encrypted.
-func (s *Service) body(ctx context.Context, row *metadata.Object, inline []byte, key *sse.ObjectKey, r sse.Range) (Reading, error) {
+func (s *Service) body(ctx context.Context, of owner, inline []byte, key *sse.ObjectKey, r sse.Range) (Reading, error) {
+	row := of.row
 	if row.Data.Kind != metadata.DataInline {
 		if key == nil {
-			return s.open(ctx, &row.Data, r.Offset, r.Length), nil
+			return s.openVersion(ctx, of, r.Offset, r.Length), nil
 		}
-		return &decrypting{svc: s, ctx: ctx, key: key, data: row.Data, rest: r}, nil
+		return &decrypting{svc: s, ctx: ctx, owner: of, key: key, data: row.Data, rest: r}, nil
 	}
 	defer key.Wipe()
 	if key != nil {
@@ -40,18 +42,33 @@ func (s *Service) body(ctx context.Context, row *metadata.Object, inline []byte,
 // chunks, and those only that hold some of the range; nothing of a chunk that does
 // not authenticate is handed on. Where a range crosses parts, each is data of its own.
 type decrypting struct {
-	svc  *Service
-	ctx  context.Context //nolint:containedctx // io.WriterTo has no room for one
-	key  *sse.ObjectKey
-	data metadata.Data
-	rest sse.Range // of the object
+	svc   *Service
+	ctx   context.Context //nolint:containedctx // io.WriterTo has no room for one
+	owner owner
+	key   *sse.ObjectKey
+	data  metadata.Data
+	rest  sse.Range // of the object
 }
 
-// WriteTo streams the plaintext.
+// WriteTo streams the plaintext. Where the version moves to another storage class
+// meanwhile, it goes on with the data that has the same bytes.
 func (d *decrypting) WriteTo(w io.Writer) (int64, error) {
 	out := &counter{w: w}
-	err := asS3(d.all(out))
-	return out.n, err
+	asked := d.rest
+	err := d.all(out)
+	for range maxFollows {
+		if !errors.Is(err, partition.ErrGone) && !errors.Is(err, partition.ErrUnreadable) {
+			break
+		}
+		now := d.svc.movedData(d.ctx, &d.owner, d.data.ID)
+		if now == nil {
+			break
+		}
+		d.data = *now
+		d.rest.Offset, d.rest.Length = asked.Offset+out.n, asked.Length-out.n
+		err = d.all(out)
+	}
+	return out.n, asS3(err)
 }
 
 func (d *decrypting) all(out *counter) error {

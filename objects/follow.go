@@ -22,7 +22,7 @@ type following struct {
 	ctx            context.Context //nolint:containedctx // io.Reader and io.WriterTo have no room for one
 	data           metadata.Data
 	owner          *owner // whose data it is; nil: it is read for nobody
-	offset, length int64 // what remains
+	offset, length int64  // what remains
 	r              *partition.Reader
 	tried          metadata.Extent // where the next byte was looked for last
 	follows        int             // since a byte was read
@@ -115,14 +115,22 @@ func (f *following) hasMoved() bool {
 	if f.owner == nil {
 		return false
 	}
+	now := f.svc.movedData(f.ctx, f.owner, f.data.ID)
+	if now != nil {
+		f.data = *now
+	}
+	return now != nil
+}
+
+// movedData is the data that a version has in place of another one, nil where it has none.
+func (s *Service) movedData(ctx context.Context, of *owner, id metadata.DataID) *metadata.Data {
 	var now *metadata.Object
-	err := f.svc.db.View(f.ctx, "follow", func(r *metadata.Reader) (err error) {
-		now, err = sameVersion(r, f.owner.bucket, f.owner.row)
+	err := s.db.View(ctx, "follow", func(r *metadata.Reader) (err error) {
+		now, err = sameVersion(r, of.bucket, of.row)
 		return err
 	})
-	if err != nil || now == nil || !hasBytes(&now.Data) || now.Data.ID == f.data.ID {
-		return false
+	if err != nil || now == nil || !hasBytes(&now.Data) || now.Data.ID == id {
+		return nil
 	}
-	f.data = now.Data
-	return true
+	return &now.Data
 }

@@ -62,7 +62,7 @@ func (p *partCopy) run(ctx context.Context) (UploadPartCopyOutput, error) {
 		if err = p.find(r, p.source); err != nil {
 			return err
 		}
-		if p.from.Data.Kind == metadata.DataInline || p.from.Encryption != nil || p.upload.Encryption != nil {
+		if p.from.Data.Kind == metadata.DataInline || p.from.Encryption != nil || p.upload.Encryption != nil || p.changesClass() {
 			rewrite = true
 			return nil
 		}
@@ -80,6 +80,11 @@ func (p *partCopy) run(ctx context.Context) (UploadPartCopyOutput, error) {
 		return UploadPartCopyOutput{}, err
 	}
 	return p.pin(ctx)
+}
+
+// changesClass reports whether the bytes are kept in another storage class than the upload's.
+func (p *partCopy) changesClass() bool {
+	return p.length > 0 && p.from.Attributes.StorageClass != p.upload.Attributes.StorageClass
 }
 
 // find reads the source and resolves the range.
@@ -174,7 +179,7 @@ func (p *partCopy) open(ctx context.Context) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, err := p.svc.body(ctx, p.from, inline, key, sse.Range{Size: p.from.Size, Offset: p.offset, Length: p.length})
+	body, err := p.svc.body(ctx, owner{p.source.ID, p.from}, inline, key, sse.Range{Size: p.from.Size, Offset: p.offset, Length: p.length})
 	if err != nil {
 		return nil, err
 	}

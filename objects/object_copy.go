@@ -18,7 +18,7 @@ var errSourceMoved = errors.New("objects: copy source changed")
 const maxCopyAttempts = 4
 
 // CopyObject makes a second owner of the source's bytes, in one small
-// transaction; no bytes move, whatever the size. Where a checksum is asked for
+// transaction; no bytes move, whatever the size, but to another storage class. Where a checksum is asked for
 // that the source does not have, the bytes are read once to compute it.
 func (s *Service) CopyObject(ctx context.Context, in CopyObjectInput) (CopyObjectOutput, error) {
 	if err := s3.ValidateKey(in.Key); err != nil {
@@ -34,6 +34,7 @@ func (s *Service) CopyObject(ctx context.Context, in CopyObjectInput) (CopyObjec
 	}
 	c := &copying{svc: s, in: &in, source: source, target: target}
 	c.keyed = in.Encryption.Mode != 0 || in.Source.CustomerKey != nil
+	c.moves = in.StorageClass != ""
 	for range maxCopyAttempts {
 		var out CopyObjectOutput
 		if out, err = c.attempt(ctx); !errors.Is(err, errSourceMoved) {
@@ -55,18 +56,26 @@ type copying struct {
 	summed         metadata.Token
 	keyed          bool // the source or the copy is encrypted: plan says how
 	plan           copyPlan
+	moves          bool        // the storage class may be another than the source's
+	moved          *relocation // the bytes in it
 }
 
 func (c *copying) attempt(ctx context.Context) (CopyObjectOutput, error) {
 	if err := c.prepare(ctx); err != nil {
 		return CopyObjectOutput{}, err
 	}
-	if err := c.computeSum(ctx); err != nil {
+	err := c.relocate(ctx)
+	if err == nil {
+		err = c.computeSum(ctx)
+	}
+	if err != nil {
+		c.dropMoved(ctx)
 		c.dropPlan(ctx)
 		return CopyObjectOutput{}, err
 	}
 	c.row = &metadata.Object{Key: string(c.in.Key), Owner: string(c.in.Owner)}
-	err := c.svc.publishCopy(ctx, c)
+	err = c.svc.publishCopy(ctx, c)
+	c.endMoved(ctx, err)
 	c.endPlan(ctx, err)
 	if err != nil {
 		return CopyObjectOutput{}, err
@@ -126,6 +135,9 @@ func (s *Service) publishCopy(ctx context.Context, c *copying) error {
 				data, err := st.publish(tx, metadata.MaxRowExtents)
 				c.row.Data = data
 				return st.inline, err
+			}
+			if c.changesClass(c.from) {
+				return nil, c.useMoved(tx)
 			}
 			err := c.shareData(tx)
 			return c.inline, err

@@ -20,7 +20,7 @@ func (s *Service) GetObject(ctx context.Context, in GetObjectInput) (*GetObjectO
 	if err != nil {
 		return nil, asS3(err)
 	}
-	out.Body, err = s.body(ctx, row, inline, key, sse.Range{Size: row.Size, Offset: out.Offset, Length: out.Length})
+	out.Body, err = s.body(ctx, owner{out.bucket, row}, inline, key, sse.Range{Size: row.Size, Offset: out.Offset, Length: out.Length})
 	return out, asS3(err)
 }
 
@@ -59,7 +59,7 @@ func (s *Service) look(
 		if err := s.checkKey(row.Encryption, in.CustomerKey); err != nil {
 			return err
 		}
-		out.Object, out.token = readOf(row, b), row.Token
+		out.Object, out.token, out.bucket = readOf(row, b), row.Token, b.ID
 		out.Object.Encryption = shownTo(row.Encryption, in.CustomerKey)
 		if in.Precondition != nil {
 			if err := in.Precondition(out.Object.ETag, row.Modified); err != nil {

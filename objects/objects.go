@@ -203,6 +203,7 @@ type GetObjectOutput struct {
 	Partial        bool
 	Body           Reading // nil for HeadObject
 	token          metadata.Token
+	bucket         metadata.BucketID
 }
 
 // DeleteObjectInput names what to delete.

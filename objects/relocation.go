@@ -232,10 +232,11 @@ func (r *relocation) writeAhead(ctx context.Context) error {
 	if first {
 		r.manifest = r.svc.db.NewDataID()
 	}
-	parts, size := make([]metadata.ManifestPart, len(r.batch)), int64(0)
+	parts, bytes, size := make([]metadata.ManifestPart, len(r.batch)), []*stored(nil), int64(0)
 	for i := range r.batch {
 		parts[i] = r.batch[i].part
 		size += parts[i].Size
+		bytes = append(bytes, r.batch[i].bytes...)
 	}
 	err := r.svc.db.Update(ctx, "relocate", func(tx *metadata.Tx) error {
 		if !first {
@@ -248,11 +249,9 @@ func (r *relocation) writeAhead(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for i := range r.batch {
-			for _, st := range r.batch[i].bytes {
-				if _, err := st.publish(tx, 0); err != nil {
-					return err
-				}
+		for _, st := range bytes {
+			if _, err := st.publish(tx, 0); err != nil {
+				return err
 			}
 		}
 		return tx.PutManifest(r.manifest, r.offset, parts)
@@ -261,10 +260,8 @@ func (r *relocation) writeAhead(ctx context.Context) error {
 		return err // what it may have written is the manifest's, and goes with it
 	}
 	r.offset += size
-	for i := range r.batch {
-		for _, st := range r.batch[i].bytes {
-			st.release()
-		}
+	for _, st := range bytes {
+		st.release()
 	}
 	r.batch = nil
 	return nil
@@ -280,6 +277,14 @@ func (r *relocation) publish(tx *metadata.Tx) (metadata.Data, error) {
 		data.Origin = r.from.Data.Salt()
 	}
 	return data, err
+}
+
+// id is that of the bytes.
+func (r *relocation) id() metadata.DataID {
+	if r.single == nil {
+		return r.manifest
+	}
+	return r.single.id
 }
 
 // release is for after the bytes were published.

@@ -25,6 +25,17 @@ func (s *Service) open(ctx context.Context, d *metadata.Data, offset, length int
 	return &dataReading{s.follow(ctx, d, offset, length)}
 }
 
+// openVersion is open for all of the data of a version.
+func (s *Service) openVersion(ctx context.Context, of owner, offset, length int64) Reading {
+	d := &of.row.Data
+	if length == 0 || d.Kind == metadata.DataEmpty {
+		return inlineReading(nil)
+	}
+	r := s.follow(ctx, d, offset, length)
+	r.owner = &of
+	return &dataReading{r}
+}
+
 func newSource(db *metadata.DB, d *metadata.Data, offset, length int64) *source {
 	src := &source{db: db}
 	if d.Kind == metadata.DataManifest {
