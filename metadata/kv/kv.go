@@ -196,6 +196,23 @@ type Tx interface {
 	Size() int
 }
 
+// Pinner is what an engine is as well that can hold on to a version for longer
+// than [MaxAge]: it is found by assertion. While a version is held, what was
+// overwritten since keeps its space.
+type Pinner interface {
+	// Pin holds the version that a View would read now.
+	Pin() (Pin, error)
+}
+
+// Pin is one durable version. It is safe for concurrent use.
+type Pin interface {
+	// View runs fn on the version, once. It may be called any number of times, and
+	// fails with ErrClosed after the end of the pin or of the engine.
+	View(ctx context.Context, fn func(Reader) error) error
+	// Close lets the version go. It may be called repeatedly.
+	Close()
+}
+
 // Commit describes how an Update ended.
 type Commit struct {
 	// Version is the commit's version, or the read version when ReadOnly.

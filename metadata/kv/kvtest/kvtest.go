@@ -58,6 +58,7 @@ func Run(t *testing.T, open func(t *testing.T) kv.Engine) {
 		{"commit versions grow", versionsGrow},
 		{"nothing works after the end of a transaction", usedAfterEnd},
 		{"nothing works after Close", usedAfterClose},
+		{"a pinned version stays as it is", pinnedVersions},
 		{"random transactions agree with a serial model", serialModel},
 		{"concurrent random transactions are serializable", concurrentModel},
 	}

@@ -58,6 +58,8 @@ type Engine struct {
 	closing bool
 	calls   sync.WaitGroup
 
+	pins pins
+
 	wake    chan struct{}
 	stop    chan struct{}
 	stopped chan struct{}
@@ -339,6 +341,7 @@ func (e *Engine) shutdown() (err error) {
 		}
 	}()
 	e.calls.Wait()
+	e.pins.close()
 	close(e.stop)
 	<-e.stopped
 	if err := e.Err(); err != nil {
