@@ -2,7 +2,7 @@ package gateway
 
 import (
 	"encoding/base64"
-	"errors"
+	"slices"
 	"strings"
 
 	"github.com/undercroft/undercroft/keys"
@@ -178,8 +178,8 @@ func (c *conditions) encryption(name string) []string {
 		return c.uploadEncryption(name)
 	}
 	values := c.header(name)
-	if name == "x-amz-server-side-encryption-aws-kms-key-id" {
-		return keyNames(values)
+	if name == "x-amz-server-side-encryption-aws-kms-key-id" && len(values) > 0 {
+		return c.keyNames(values[0])
 	}
 	return values
 }
@@ -193,7 +193,10 @@ func (c *conditions) uploadEncryption(name string) []string {
 	case "x-amz-server-side-encryption":
 		return optional(encryptionName(e.Mode))
 	case "x-amz-server-side-encryption-aws-kms-key-id":
-		return optional(e.KeyID)
+		if e.KeyID == "" {
+			return nil
+		}
+		return c.keyNames(e.KeyID)
 	}
 	if e.Mode == objects.EncryptedC {
 		return one(string(s3.SSES3))
@@ -201,15 +204,17 @@ func (c *conditions) uploadEncryption(name string) []string {
 	return nil
 }
 
-// keyNames adds to what a client calls a key its name: the same key must not pass
-// a policy under another name.
-func keyNames(values []string) []string {
-	if len(values) == 0 {
-		return values
+// keyNames are all that a policy may call a key by: its name, its ARN as of the
+// bucket's own account, and what the client calls it. None of them passes what
+// another would not.
+func (c *conditions) keyNames(given string) []string {
+	name, err := keys.Name(given)
+	if err != nil {
+		return one(given)
 	}
-	name, err := keys.Name(values[0])
-	if errors.Is(err, keys.ErrNoKey) || name == values[0] {
-		return values
+	names := []string{name, "arn:aws:kms:" + c.x.gateway.o.Region + ":" + string(c.x.place.facts.OwnerAccount) + ":key/" + name}
+	if !slices.Contains(names, given) {
+		names = append(names, given)
 	}
-	return []string{values[0], name}
+	return names
 }
