@@ -21,11 +21,12 @@ func (c StorageClass) String() string {
 	return c.Name + "=" + c.Scheme.String()
 }
 
-// storageClasses are the names that S3 has for classes whose objects can be read
-// at once. A class of another name would be unknown to clients.
-func storageClasses() []string {
-	return []string{"STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "REDUCED_REDUNDANCY", "GLACIER_IR"}
-}
+// awsClasses are the names that S3 has for classes whose objects can be read
+// at once. Clients know no others, and most take them.
+const awsClasses = "STANDARD_IA, ONEZONE_IA, INTELLIGENT_TIERING, REDUCED_REDUNDANCY or GLACIER_IR"
+
+// maxClass bounds the name of a class, in bytes.
+const maxClass = 64
 
 // classes are the values of storage-class.
 type classes struct{ to *[]StorageClass }
@@ -63,16 +64,16 @@ func (v *classes) String() string {
 }
 
 func validClass(name string) error {
-	known := storageClasses()
-	switch {
-	case slices.Contains(known, name):
-		return nil
-	case name == "STANDARD":
+	switch name {
+	case "STANDARD":
 		return fmt.Errorf("storage class STANDARD is always there: the setting scheme says how it is kept")
-	case name == "GLACIER" || name == "DEEP_ARCHIVE":
+	case "GLACIER", "DEEP_ARCHIVE":
 		return fmt.Errorf("clients expect objects in storage class %s to be restored before they are read, which is not built: use GLACIER_IR", name)
 	}
-	return fmt.Errorf("%q is no storage class of S3 that can be kept here: use %s", name, strings.Join(known, ", "))
+	if name == "" || len(name) > maxClass || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != "" {
+		return fmt.Errorf("%q is no name of a storage class: use %s, or one of your own of up to %d of A-Z, 0-9 and _", name, awsClasses, maxClass)
+	}
+	return nil
 }
 
 // validateClasses holds the classes against the directories.

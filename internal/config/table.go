@@ -59,7 +59,7 @@ func storageOptions(c *Config) []option {
 		},
 		{
 			"storage-class", g, "NAME[=K+M]", "", "A storage class besides STANDARD and the data and parity shards of its partitions, those of STANDARD where none are given; " +
-				"repeat it for several. STANDARD_IA, ONEZONE_IA, INTELLIGENT_TIERING, REDUCED_REDUNDANCY or GLACIER_IR.",
+				"repeat it for several. " + awsClasses + ", or a name of your own, of which AWS's least ages and sizes are not asked.",
 			&classes{&c.StorageClasses},
 		},
 	}
