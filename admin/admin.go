@@ -65,6 +65,8 @@ type Condition struct {
 	// Check returns nil when the condition holds, else why not. It is called
 	// by many goroutines and should answer from memory; it gives up when ctx ends.
 	Check func(ctx context.Context) error
+	// Advisory says that the server is ready all the same when it does not hold.
+	Advisory bool
 }
 
 // Checker goes through the whole state and reports what does not fit.

@@ -66,9 +66,9 @@ func TestHealthAnswersWithNothingBehindIt(t *testing.T) {
 func TestReadyNamesEachCondition(t *testing.T) {
 	serving := ErrNotReady
 	server := serve(t, Options{Conditions: []Condition{
-		{"metadata", func(context.Context) error { return nil }},
-		{"serving", func(context.Context) error { return serving }},
-		{"disks", func(context.Context) error { panic("nil map") }},
+		{Name: "metadata", Check: func(context.Context) error { return nil }},
+		{Name: "serving", Check: func(context.Context) error { return serving }},
+		{Name: "disks", Check: func(context.Context) error { panic("nil map") }},
 	}})
 	code, body := get(t, server.URL+"/-/readyz")
 	var got Readiness
@@ -86,9 +86,20 @@ func TestReadyNamesEachCondition(t *testing.T) {
 }
 
 func TestReadyWhenAllConditionsHold(t *testing.T) {
-	server := serve(t, Options{Conditions: []Condition{{"metadata", func(context.Context) error { return nil }}}})
+	server := serve(t, Options{Conditions: []Condition{{Name: "metadata", Check: func(context.Context) error { return nil }}}})
 	code, body := get(t, server.URL+"/-/readyz")
 	if code != http.StatusOK || !strings.Contains(body, `"ready": true`) {
+		t.Errorf("%d %s", code, body)
+	}
+}
+
+func TestAdvisoryConditionsAreShownOnly(t *testing.T) {
+	server := serve(t, Options{Conditions: []Condition{
+		{Name: "metadata", Check: func(context.Context) error { return nil }},
+		{Name: "kms", Check: func(context.Context) error { return ErrNotReady }, Advisory: true},
+	}})
+	code, body := get(t, server.URL+"/-/readyz")
+	if code != http.StatusOK || !strings.Contains(body, `"ready": true`) || !strings.Contains(body, `"reason": "not ready"`) {
 		t.Errorf("%d %s", code, body)
 	}
 }
@@ -96,7 +107,7 @@ func TestReadyWhenAllConditionsHold(t *testing.T) {
 func TestConditionThatHangsIsNotReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		got := look(t.Context(), []Condition{{"stuck", func(context.Context) error { <-release; return nil }}})
+		got := look(t.Context(), []Condition{{Name: "stuck", Check: func(context.Context) error { <-release; return nil }}})
 		want := Readiness{Conditions: []ConditionStatus{{Name: "stuck", Reason: "no answer in time"}}}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)

@@ -40,8 +40,8 @@ func look(ctx context.Context, conditions []Condition) Readiness {
 		group.Go(func() { readiness.Conditions[i] = lookAt(ctx, c) })
 	}
 	group.Wait()
-	for _, c := range readiness.Conditions {
-		readiness.Ready = readiness.Ready && c.OK
+	for i, c := range readiness.Conditions {
+		readiness.Ready = readiness.Ready && (c.OK || conditions[i].Advisory)
 	}
 	return readiness
 }

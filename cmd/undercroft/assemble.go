@@ -62,14 +62,16 @@ type system struct {
 
 // parts is what assemble is given besides the configuration.
 type parts struct {
-	logger     *slog.Logger
-	registry   *prometheus.Registry
-	root       rootCredentials
-	masterKey  directory.MasterKey
-	requestIDs *observability.RequestIDs
-	now        func() time.Time
-	random     io.Reader
-	activity   *atomic.Int64 // of requests; nil: there are none
+	logger    *slog.Logger
+	registry  *prometheus.Registry
+	root      rootCredentials
+	masterKey directory.MasterKey
+	// previousMasterKey is the one that masterKey replaces, or zero.
+	previousMasterKey directory.MasterKey
+	requestIDs        *observability.RequestIDs
+	now               func() time.Time
+	random            io.Reader
+	activity          *atomic.Int64 // of requests; nil: there are none
 }
 
 // assembler opens the data directories and returns a system that can serve.
@@ -86,7 +88,13 @@ const (
 // assemble joins gateway, objects, partitions, disks and metadata.
 func assemble(ctx context.Context, cfg config.Config, p parts) (*system, error) {
 	p.activity = new(atomic.Int64)
-	store, err := single.Open(ctx, storeOptions(cfg, p))
+	keySet, err := newKeySet(cfg, p)
+	if err != nil {
+		return nil, err
+	}
+	options := storeOptions(cfg, p)
+	options.Keys = keySet.open
+	store, err := single.Open(ctx, options)
 	if err != nil {
 		return nil, err
 	}
@@ -96,17 +104,18 @@ func assemble(ctx context.Context, cfg config.Config, p parts) (*system, error) 
 		handler, err = assembleGateway(cfg, p, store, who)
 	}
 	if err == nil {
-		err = errors.Join(p.registry.Register(store.Collector()), p.registry.Register(store.JobCollector()))
+		err = errors.Join(p.registry.Register(store.Collector()), p.registry.Register(store.JobCollector()), keySet.metrics.register(p.registry))
 	}
 	if err != nil {
 		return nil, errors.Join(err, store.Close(ctx))
 	}
+	keySet.welcome(ctx)
 	return &system{
 		S3: handler,
-		Conditions: []admin.Condition{
+		Conditions: append([]admin.Condition{
 			{Name: "metadata", Check: store.Ready},
 			{Name: "disks", Check: store.Writable},
-		},
+		}, keySet.conditions()...),
 		Status:         func(ctx context.Context) (any, error) { return describe(ctx, store) },
 		Checker:        store,
 		BackupMetadata: store.BackupMetadata,
@@ -116,7 +125,10 @@ func assemble(ctx context.Context, cfg config.Config, p parts) (*system, error) 
 		Directories:    store.Directories(),
 		Failed:         store.Failed(),
 		Err:            store.Err,
-		Close:          store.Close,
+		Close: func(ctx context.Context) error {
+			defer keySet.close()
+			return store.Close(ctx)
+		},
 	}, nil
 }
 
@@ -175,7 +187,7 @@ func classNames(cfg config.Config) []string {
 
 func assembleDirectory(ctx context.Context, p parts, store *single.System) (*directory.Directory, error) {
 	return directory.Open(ctx, store.DB, directory.Options{
-		RootAccessKey: p.root.AccessKey, RootSecret: string(p.root.SecretKey), MasterKey: p.masterKey,
+		RootAccessKey: p.root.AccessKey, RootSecret: string(p.root.SecretKey), MasterKey: p.masterKey, Previous: p.previousMasterKey,
 		Now: p.now, Rand: p.random,
 	})
 }

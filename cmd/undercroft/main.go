@@ -45,6 +45,9 @@ type process struct {
 	// notifyHangup makes SIGHUP arrive in a channel in place of ending the process;
 	// nil: it never comes.
 	notifyHangup func(chan<- os.Signal)
+	// hideMemory keeps the keys in memory out of core files; nil: it is left as it
+	// is.
+	hideMemory func() error
 	// assemble joins the storage; tests put a smaller system in its place.
 	assemble assembler
 }
@@ -62,6 +65,7 @@ func serveProcess(join assembler) {
 	os.Exit(run(ctx, process{
 		args: os.Args[1:], environ: os.Environ(), stdout: os.Stdout, stderr: os.Stderr, terminal: isTerminal(os.Stdout),
 		now: time.Now, restoreSignals: stop, assemble: join,
+		hideMemory:   hideMemory,
 		notifyHangup: func(c chan<- os.Signal) { signal.Notify(c, syscall.SIGHUP) },
 	}))
 }

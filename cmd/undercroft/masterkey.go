@@ -65,6 +65,18 @@ func findMasterKey(files vfs.FS, cfg config.Config, random io.Reader) (m masterK
 	return m, err
 }
 
+// previousMasterKey returns the master key that the configured one replaces, or zero.
+func previousMasterKey(cfg config.Config) (directory.MasterKey, error) {
+	if cfg.PreviousMasterKeyFile == "" {
+		return directory.MasterKey{}, nil
+	}
+	key, err := readMasterKey(cfg.PreviousMasterKeyFile)
+	if err != nil {
+		return key, fmt.Errorf("previous-%w", err)
+	}
+	return key, nil
+}
+
 // readMasterKey reads the file that the operator named.
 func readMasterKey(name string) (directory.MasterKey, error) {
 	file, err := os.Open(name)

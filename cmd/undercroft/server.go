@@ -33,8 +33,19 @@ func serverCommand(ctx context.Context, p process, args []string) error {
 	}
 	s := newServer(p, cfg)
 	limitMemory(cfg.BufferMemory, p.environ)
+	s.guardMemory(ctx)
 	s.logger.InfoContext(ctx, "starting", slog.String("version", s.build.Version), slog.Any("config", cfg))
 	return s.run(ctx)
+}
+
+// guardMemory hides the keys that are in memory from now on.
+func (s *server) guardMemory(ctx context.Context) {
+	if s.process.hideMemory == nil || s.cfg.CoreDumps {
+		return
+	}
+	if err := s.process.hideMemory(); err != nil {
+		s.logger.WarnContext(ctx, "core files may show keys", slog.String("error", err.Error()))
+	}
 }
 
 // server is the frame around a system: listeners, readiness, start and drain.
@@ -155,18 +166,23 @@ func (s *server) open(ctx context.Context) (*system, rootCredentials, error) {
 	if err != nil {
 		return nil, rootCredentials{}, err
 	}
+	previous, err := previousMasterKey(s.cfg)
+	if err != nil {
+		return nil, rootCredentials{}, err
+	}
 	ids, err := observability.NewRequestIDs(rand.Reader)
 	if err != nil {
 		return nil, rootCredentials{}, fmt.Errorf("starting: %w", err)
 	}
 	sys, err := s.process.assemble(ctx, s.cfg, parts{
-		logger:     s.logger,
-		registry:   s.registry,
-		root:       root,
-		masterKey:  master.key,
-		requestIDs: ids,
-		now:        s.process.now,
-		random:     rand.Reader,
+		logger:            s.logger,
+		registry:          s.registry,
+		root:              root,
+		masterKey:         master.key,
+		previousMasterKey: previous,
+		requestIDs:        ids,
+		now:               s.process.now,
+		random:            rand.Reader,
 	})
 	if err != nil {
 		return nil, rootCredentials{}, fmt.Errorf("opening the store: %w", master.explain(err))

@@ -132,12 +132,17 @@ type Config struct {
 	// it; at most one of them is set.
 	MasterKey     Secret
 	MasterKeyFile string
+	// PreviousMasterKeyFile holds the master key that the configured one replaces.
+	PreviousMasterKeyFile string
+	// CoreDumps lets the system write core files of the process, keys included.
+	CoreDumps bool
 
+	Encryption Encryption
+	KMS        KMS
 	NewBuckets NewBuckets
 
-	LogLevel   slog.Level
-	LogFormat  LogFormat
-	Encryption Encryption
+	LogLevel  slog.Level
+	LogFormat LogFormat
 	// AccessLog logs every request at level info.
 	AccessLog bool
 

@@ -227,6 +227,9 @@ func (c Config) validate(origin map[string]string) error {
 	if c.MasterKey != "" && c.MasterKeyFile != "" {
 		return &Error{Source: origin["master-key-file"], Problem: "master-key is given too: give one of them"}
 	}
+	if err := c.validateKMS(origin); err != nil {
+		return err
+	}
 	if n := c.Scheme.Data + c.Scheme.Parity; n > len(c.Data) {
 		return &Error{Source: origin["scheme"], Problem: fmt.Sprintf("%s needs %d data directories, there are %d", c.Scheme, n, len(c.Data))}
 	}

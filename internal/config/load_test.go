@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"strings"
 	"testing"
 
@@ -88,6 +89,7 @@ func companions(name string) []string {
 	if name != "data" {
 		args = append(args, "--data=/x,/y")
 	}
+	args = append(args, kmsCompanions(name)...)
 	switch name {
 	case "tls-cert":
 		args = append(args, "--tls-key=k")

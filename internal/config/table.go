@@ -35,7 +35,7 @@ const (
 // the flags, the environment variables, the file's keys, the help and the
 // README's table.
 func options(c *Config) []option {
-	return slices.Concat(storageOptions(c), repairOptions(c), networkOptions(c), encryptionOptions(c), newBucketOptions(c), limitOptions(c))
+	return slices.Concat(storageOptions(c), repairOptions(c), networkOptions(c), encryptionOptions(c), kmsOptions(c), newBucketOptions(c), limitOptions(c))
 }
 
 func storageOptions(c *Config) []option {
@@ -146,6 +146,14 @@ func networkOptions(c *Config) []option {
 		{
 			"master-key", id, "KEY", "", "The master key itself. A flag shows in the list of processes; prefer the environment.",
 			(*masterKey)(&c.MasterKey),
+		},
+		{
+			"previous-master-key-file", id, "FILE", "", "A file with the master key that the configured one replaces, until admin keys rotate --master has sealed everything anew.",
+			(*text)(&c.PreviousMasterKeyFile),
+		},
+		{
+			"core-dumps", id, "", "false", "Let the system write core files of this process, and debuggers attach to it: both show keys.",
+			(*boolean)(&c.CoreDumps),
 		},
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/undercroft/undercroft/iam/directory"
 	"github.com/undercroft/undercroft/keys"
+	"github.com/undercroft/undercroft/metadata"
 )
 
 // Generate implements [keys.Provider].
@@ -114,4 +115,14 @@ func unavailable(err error) error {
 		return err
 	}
 	return fmt.Errorf("%w: %w", keys.ErrUnavailable, err)
+}
+
+// MayPublish says, in the transaction that publishes a sealed data key, whether
+// that will open for as long as its key is there: see [metadata.Reader.MayPublish].
+func (k *Keyring) MayPublish(r *metadata.Reader, keyID string, sealed []byte) (bool, error) {
+	number, err := keys.WrappedVersion(sealed)
+	if err != nil {
+		return false, err
+	}
+	return r.MayPublish(keyID, number)
 }
