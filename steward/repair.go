@@ -31,6 +31,7 @@ const (
 // Health is what the last look at all partitions found.
 type Health struct {
 	Redundancy metadata.Redundancy
+	Classes    []metadata.ClassUsage // STANDARD first
 	Queued     int64 // shards to be repaired now
 	Waiting    int64 // shards on disks that are away and may come back
 	Resting    int64 // shards that could not be repaired and will be tried again
@@ -223,7 +224,7 @@ func (j *repair) look(ctx context.Context, now time.Time) error {
 	h := Health{Looked: now}
 	var found []patient
 	short := map[shardKey]bool{}
-	h.Redundancy = j.ledger.counts
+	h.Redundancy, h.Classes = j.ledger.counts, j.ledger.classes
 	for n := range j.ledger.short {
 		row := &j.ledger.short[n]
 		missing := row.Missing(j.isAway)

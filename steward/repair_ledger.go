@@ -17,12 +17,13 @@ const (
 )
 
 // ledger is what the last look at all partitions found: how many there are of each kind, and
-// those that are not whole. While nothing changes, they need not be read again.
+// those that are not whole, and what each storage class holds. While nothing changes, they need not be read again.
 type ledger struct {
 	at      time.Time // zero: nothing is known
 	changes uint64    // of the store, before the look
 	serving []metadata.DiskID
 	counts  metadata.Redundancy
+	classes []metadata.ClassUsage
 	short   []metadata.Partition
 }
 
@@ -34,7 +35,9 @@ func (j *repair) refresh(ctx context.Context, now time.Time, serving []metadata.
 		return nil
 	}
 	next := ledger{at: now, changes: changes, serving: serving}
-	err := j.db.EachPartition(ctx, class, func(row *metadata.Partition) error {
+	var usages metadata.ClassUsages
+	err := j.db.EachPartitionLive(ctx, class, func(row *metadata.Partition, live int64) error {
+		usages.Count(row, live)
 		j.store.Annotate(row)
 		next.counts.Count(row, j.isAway)
 		if len(row.Missing(j.isAway)) > 0 {
@@ -45,6 +48,7 @@ func (j *repair) refresh(ctx context.Context, now time.Time, serving []metadata.
 	if err != nil {
 		return err
 	}
+	next.classes = usages.List()
 	*l = next
 	return nil
 }

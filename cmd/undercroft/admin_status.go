@@ -77,6 +77,9 @@ func writeStatus(w io.Writer, st *single.Status) {
 	}
 	line(w, "scheme", scheme)
 	line(w, "partitions", redundancyText(&st.Redundancy))
+	for i := range st.Classes {
+		line(w, "class", classText(&st.Classes[i]))
+	}
 	if r := st.Redundancy.Repair; r != nil && r.Queued+r.Waiting+r.Resting > 0 {
 		line(w, "repair", fmt.Sprintf("%d shards to repair, %d wait for their disks, %d rest after a failure", r.Queued, r.Waiting, r.Resting))
 	}
@@ -128,6 +131,19 @@ func complaints(st *single.Status) []string {
 
 func redundancyText(r *single.Redundancy) string {
 	return partitionsText(&admin.PartitionHealth{Short: r.Short, Unreadable: r.Unreadable})
+}
+
+// classText says what a storage class holds and what it takes.
+func classText(c *single.ClassStatus) string {
+	text := c.Name + " " + c.Scheme
+	if c.InUse != c.Scheme {
+		text += ", " + c.InUse + " in use"
+	}
+	text += fmt.Sprintf(", %s in %d partitions, %.2f bytes stored for each", amount(c.Bytes, "bytes"), c.Partitions, c.Ratio)
+	if c.Retired {
+		text += ", not configured any more"
+	}
+	return text
 }
 
 func metadataText(m *single.MetadataStatus) string {

@@ -15,6 +15,7 @@ type collector struct {
 	entries []entry
 	short   *prometheus.Desc
 	disks   *diskMetrics
+	classes *classMetrics
 }
 
 // entry is one metric and where its value comes from.
@@ -95,7 +96,7 @@ func (s *System) Collector() prometheus.Collector {
 		metric("repair_homeless_shards", "Shards to be repaired that no disk can take.", gauge, func(v *sample) float64 { return float64(v.health.NoTarget) }),
 		metric("partitions_unreadable", "Partitions short of more shards than they have parity.", gauge, func(v *sample) float64 { return float64(v.health.Redundancy.Beyond) }),
 	}...), short: prometheus.NewDesc("undercroft_partitions_short", "Partitions by how many of their shards are lost, damaged or away, up to their parity.",
-		[]string{"shards"}, nil), disks: newDiskMetrics()}
+		[]string{"shards"}, nil), disks: newDiskMetrics(), classes: newClassMetrics()}
 }
 
 // Describe implements [prometheus.Collector].
@@ -105,6 +106,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	}
 	ch <- c.short
 	c.disks.describe(ch)
+	c.classes.describe(ch)
 }
 
 // Collect implements [prometheus.Collector].
@@ -115,6 +117,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		e := &c.entries[i]
 		ch <- prometheus.MustNewConstMetric(e.desc, e.kind, e.get(v))
 	}
+	c.classes.collect(v.health.Classes, ch)
 	for n, partitions := range v.health.Redundancy.Short {
 		ch <- prometheus.MustNewConstMetric(c.short, prometheus.GaugeValue, float64(partitions), strconv.Itoa(n))
 	}

@@ -17,6 +17,7 @@ type Status struct {
 	Scheme     string            `json:"scheme"`          // for all known disks
 	InUse      string            `json:"scheme_in_use"`   // for those in service
 	Missing    []Missing         `json:"missing_disks"`   // known and not in service
+	Classes    []ClassStatus     `json:"storage_classes"` // STANDARD first
 	Disks      []DiskStatus      `json:"disks"`           // attached
 	Partitions []PartitionStatus `json:"open_partitions"` // not sealed
 	Redundancy Redundancy        `json:"redundancy"`
@@ -49,6 +50,7 @@ type Repair struct {
 // PartitionStatus describes a partition that is not sealed.
 type PartitionStatus struct {
 	ID       string `json:"id"`
+	Class    string `json:"storage_class"`
 	Scheme   string `json:"scheme"`
 	Open     bool   `json:"open"`
 	Used     int64  `json:"used_bytes"` // of each shard
@@ -81,10 +83,12 @@ func (s *System) Status(ctx context.Context) (Status, error) {
 			out.Disks = append(out.Disks, d)
 		}
 	}
-	out.LeftAlone, out.Advice = s.roster.oddities(), advice(&out, disks)
+	classes, e := s.classStatus(ctx)
+	out.Classes, out.Healthy = classes, out.Healthy && e == nil
+	out.LeftAlone, out.Advice = s.roster.oddities(), append(advice(&out, disks), retiredAdvice(classes)...)
 	for _, p := range st.Partitions {
 		out.Partitions = append(out.Partitions, PartitionStatus{
-			ID: fmt.Sprintf("%016x", uint64(p.ID)), Scheme: schemeText(p.Scheme.K, p.Scheme.M),
+			ID: fmt.Sprintf("%016x", uint64(p.ID)), Class: className(p.Class), Scheme: schemeText(p.Scheme.K, p.Scheme.M),
 			Open: p.Open, Used: p.Used, Capacity: p.Capacity,
 		})
 	}
