@@ -141,10 +141,11 @@ func (t *Tx) HoldBucket(id BucketID) error {
 }
 
 // CreateBucket writes the rows of a new bucket. The caller has read
-// BucketIDByName serializably and found none.
+// BucketIDByName serializably and found none. Of a bucket with Object Lock it
+// reads the lock time.
 func (t *Tx) CreateBucket(b *Bucket) error {
-	if !t.validLock(b) {
-		return t.err
+	if err := t.lockBucket(b); err != nil {
+		return err
 	}
 	t.set(t.keys.bucketName(b.Name), encodeBucketID(b.ID))
 	t.set(t.keys.owned(b.Owner, b.Name), encodeBucketID(b.ID))
@@ -153,10 +154,10 @@ func (t *Tx) CreateBucket(b *Bucket) error {
 }
 
 // PutBucket replaces the configuration of an existing bucket, whose name and
-// owner never change, and the generation stamp.
+// owner never change, and the generation stamp. It reads as CreateBucket.
 func (t *Tx) PutBucket(b *Bucket) error {
-	if !t.validLock(b) {
-		return t.err
+	if err := t.lockBucket(b); err != nil {
+		return err
 	}
 	t.set(t.keys.bucket(b.ID), encodeBucket(b))
 	t.kv.BumpGeneration()

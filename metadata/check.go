@@ -283,7 +283,7 @@ func (c *checker) merge(page *pageCheck) {
 // tables are the row checks by tag.
 func tables() map[byte]rowCheck {
 	return map[byte]rowCheck{
-		tagFormat: checkFormat, tagBucketName: checkBucketName, tagOwned: checkOwned, tagBucket: checkBucket,
+		tagFormat: checkCluster, tagBucketName: checkBucketName, tagOwned: checkOwned, tagBucket: checkBucket,
 		tagConfig: checkConfig,
 		tagObject: checkObject, tagVersion: checkVersion, tagNull: checkNull, tagInline: checkInline,
 		tagUpload: checkUpload, tagPart: checkPart, tagParts: checkPartsStamp,

@@ -2,6 +2,7 @@ package metadata
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	cryptorand "crypto/rand"
 	"encoding/binary"
@@ -52,6 +53,8 @@ type DB struct {
 	now     func() time.Time
 	cluster cluster
 
+	lockClock lockClock
+
 	randMu sync.Mutex // guards rand
 	rand   io.Reader
 }
@@ -75,6 +78,9 @@ func Open(engine kv.Engine, o Options) (*DB, error) {
 		// Whatever is recorded now, ours or another program's, is the identity.
 		err = db.identify(ctx)
 	}
+	if err == nil {
+		err = db.openLockClock(ctx)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open metadata: %w", err)
 	}
@@ -85,6 +91,9 @@ func Open(engine kv.Engine, o Options) (*DB, error) {
 func (db *DB) identify(ctx context.Context) error {
 	fresh := cluster{format: Format, id: db.randomID()}
 	return db.Update(ctx, "open", func(tx *Tx) error {
+		if state, err := tx.importState(); err != nil || state != nil {
+			return cmp.Or(err, error(ErrImporting))
+		}
 		v, err := tx.get(db.keys.format())
 		if err != nil {
 			return err
@@ -111,9 +120,6 @@ func (db *DB) ClusterID() [16]byte { return db.cluster.id }
 
 // Now is the time by the clock that the DB was opened with.
 func (db *DB) Now() time.Time { return db.now() }
-
-// LockTime is the time by which retentions end.
-func (db *DB) LockTime() time.Time { return db.now() }
 
 // View runs fn on one durable read version. class labels it in metrics.
 func (db *DB) View(ctx context.Context, class string, fn func(*Reader) error) error {

@@ -113,16 +113,16 @@ func (t *Tx) refuseLocked() {
 	}
 }
 
-// validLock says whether the lock of a bucket can be recorded: one without
-// versions protects nothing, and a lock does not go away.
-func (t *Tx) validLock(b *Bucket) bool {
-	if b.ObjectLock == nil {
-		return true
-	}
+// lockBucket checks that the lock of a bucket can be recorded, one without
+// versions protects nothing, and makes sure that the lock time is.
+func (t *Tx) lockBucket(b *Bucket) error {
 	l := b.ObjectLock
-	if b.Versioning != VersioningEnabled || l.Mode == RetentionNone && (l.Days != 0 || l.Years != 0) {
+	switch {
+	case l == nil:
+		return t.err
+	case b.Versioning != VersioningEnabled, l.Mode == RetentionNone && (l.Days != 0 || l.Years != 0):
 		t.invalid("object lock of bucket %q", b.Name)
-		return false
+		return t.err
 	}
-	return true
+	return t.beginLockClock()
 }

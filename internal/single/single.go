@@ -230,7 +230,7 @@ func (s *System) startSteward(ctx context.Context) {
 	l := s.opts.Lifecycle
 	l.Now, l.Logger = s.opts.Now, s.opts.Logger
 	s.lifecycle = steward.NewLifecycle(s.DB, s.Objects, l)
-	o.ExtraJobs = append(o.ExtraJobs, s.scrubbing, s.lifecycle)
+	o.ExtraJobs = append(o.ExtraJobs, s.scrubbing, s.lifecycle, &lockClock{db: s.DB, log: s.opts.Logger})
 	s.Steward = steward.New(s.DB, s.Store, o)
 	if o.Interval >= 0 {
 		s.Steward.Start(ctx)
@@ -283,6 +283,10 @@ func (s *System) Close(ctx context.Context) error {
 	}
 	if s.Store != nil {
 		errs = append(errs, s.Store.Close(ctx))
+	}
+	if s.DB != nil && s.engine != nil && s.engine.Err() == nil {
+		_, err := s.DB.KeepLockTime(ctx, 0)
+		errs = append(errs, err)
 	}
 	if s.engine != nil {
 		errs = append(errs, s.engine.Close())

@@ -1,0 +1,45 @@
+package single
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/undercroft/undercroft/metadata"
+	"github.com/undercroft/undercroft/steward"
+)
+
+const (
+	// lockClockStep is how much lock time passes between two records of it, so
+	// that an idle store is left alone.
+	lockClockStep = 10 * time.Minute
+	// lockClockApart is by how much the wall clock may differ from the lock time
+	// before the log says so.
+	lockClockApart = time.Hour
+)
+
+// lockClock records the time by which retentions end: job "lock-clock".
+type lockClock struct {
+	db    *metadata.DB
+	log   *slog.Logger
+	apart bool // and the log says so
+}
+
+// Name implements [steward.Job].
+func (j *lockClock) Name() string { return "lock-clock" }
+
+// Step implements [steward.Job].
+func (j *lockClock) Step(ctx context.Context) (steward.Progress, error) {
+	ahead := j.db.LockTimeBehind()
+	if apart := ahead.Abs() > lockClockApart; apart != j.apart {
+		j.apart = apart
+		if apart {
+			j.log.WarnContext(ctx, "the clock was set, or the store was down: retentions go by the lock time until they agree", slog.Duration("clock_ahead", ahead))
+		}
+	}
+	wrote, err := j.db.KeepLockTime(ctx, lockClockStep)
+	if err != nil || !wrote {
+		return steward.Progress{}, err
+	}
+	return steward.Progress{Done: 1}, nil
+}

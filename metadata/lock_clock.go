@@ -1,0 +1,171 @@
+package metadata
+
+import (
+	"bytes"
+	"context"
+	"sync"
+	"time"
+
+	"github.com/undercroft/undercroft/metadata/kv"
+)
+
+// lockClock is the time by which retentions end. It follows the wall clock, but
+// never back, and ahead only a quarter faster than time passes by the monotonic
+// clock: whatever the wall clock is set to, a retention lasts at least four
+// fifths of its time. A row Z "lock" carries it over restarts, so that the time
+// during which no process ran is made up for at the same rate. A clock of tests
+// without a monotonic reading is believed. See docs/adr/0008.
+type lockClock struct {
+	mu   sync.Mutex // guards what follows
+	at   time.Time  // the lock time when last was read
+	last time.Time  // with its monotonic reading
+	kept time.Time  // the lock time of the row, as far as known
+}
+
+// catchUp is by which part of the time that passed the lock time may run
+// faster.
+const catchUp = 4
+
+// now is the lock time when the wall clock says wall.
+func (c *lockClock) now(wall time.Time) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.last.IsZero() {
+		c.at, c.last = wall.Round(0), wall
+	}
+	c.at = lockTime(c.at, wall.Round(0), wall.Sub(c.last))
+	c.last = wall
+	return c.at
+}
+
+// lockTime is the lock time after at, when time has passed by the monotonic
+// clock and the wall clock says wall.
+func lockTime(at, wall time.Time, passed time.Duration) time.Time {
+	passed = max(passed, 0)
+	if next := at.Add(passed + passed/catchUp); next.Before(wall) {
+		return next
+	}
+	if wall.Before(at) {
+		return at
+	}
+	return wall
+}
+
+// begin sets the lock time, when nothing was ever locked or a process starts.
+func (c *lockClock) begin(at, wall time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at, c.last, c.kept = at.Round(0), wall, at
+}
+
+// LockTime is the time by which retentions end.
+func (db *DB) LockTime() time.Time { return db.lockClock.now(db.now()).UTC() }
+
+// KeepLockTime records the lock time, where it has moved on by more than a step
+// and something may be locked. It reports whether it wrote.
+func (db *DB) KeepLockTime(ctx context.Context, step time.Duration) (wrote bool, err error) {
+	at := db.LockTime()
+	db.lockClock.mu.Lock()
+	due := !db.lockClock.kept.IsZero() && at.Sub(db.lockClock.kept) > step
+	db.lockClock.mu.Unlock()
+	if !due {
+		return false, nil
+	}
+	return true, db.recordLockTime(ctx, at)
+}
+
+// LockTimeBehind is by how much the wall clock is ahead of the lock time: less
+// than 0 where it was set back, and 0 where nothing was ever locked.
+func (db *DB) LockTimeBehind() time.Duration {
+	ahead := db.now().Round(0).Sub(db.LockTime())
+	db.lockClock.mu.Lock()
+	defer db.lockClock.mu.Unlock()
+	if db.lockClock.kept.IsZero() {
+		return 0
+	}
+	return ahead
+}
+
+// recordLockTime moves the row ahead, never back: another process may know
+// better.
+func (db *DB) recordLockTime(ctx context.Context, at time.Time) error {
+	err := db.Update(ctx, "lock-clock", func(tx *Tx) error {
+		kept, err := tx.lockClockRow()
+		if err == nil && !kept.IsZero() && kept.Before(at) {
+			tx.set(tx.keys.lockClock(), encodeLockClock(at))
+		}
+		return err
+	})
+	if err == nil {
+		db.lockClock.mu.Lock()
+		db.lockClock.kept = at
+		db.lockClock.mu.Unlock()
+	}
+	return err
+}
+
+// openLockClock takes up the lock time of the processes before.
+func (db *DB) openLockClock(ctx context.Context) error {
+	return db.View(ctx, "lock-clock", func(r *Reader) error {
+		at, err := r.lockClockRow()
+		if err == nil && !at.IsZero() {
+			db.lockClock.begin(at, db.now())
+		}
+		return err
+	})
+}
+
+// beginLockClock makes the row with the first bucket that has Object Lock: from
+// then on the wall clock alone decides nothing.
+func (t *Tx) beginLockClock() error {
+	at, err := t.lockClockRow()
+	if err != nil || !at.IsZero() {
+		return err
+	}
+	wall := t.db.now()
+	t.db.lockClock.begin(wall, wall)
+	t.set(t.keys.lockClock(), encodeLockClock(wall))
+	return nil
+}
+
+// lockClockRow is the lock time that is recorded, zero where nothing was ever
+// locked.
+func (r *Reader) lockClockRow() (time.Time, error) {
+	v, err := r.get(r.keys.lockClock())
+	if err != nil || v == nil {
+		return time.Time{}, err
+	}
+	return decodeLockClock(v)
+}
+
+func (s keyspace) lockClock() []byte { return append(s.tag(tagFormat, 4), "lock"...) }
+
+// lockClockTime is the field of the row Z "lock".
+const lockClockTime = 1
+
+func encodeLockClock(at time.Time) []byte {
+	e := newRecord(12)
+	e.time(lockClockTime, at)
+	return e.b
+}
+
+func decodeLockClock(v []byte) (at time.Time, err error) {
+	d := openRecord(v)
+	for d.next() {
+		if d.field != lockClockTime {
+			d.unknown()
+			continue
+		}
+		at = d.time()
+	}
+	return at, d.finish("lock clock")
+}
+
+// checkCluster checks the rows Z.
+func checkCluster(c *pageCheck, p kv.Pair) error {
+	if bytes.Equal(p.Key, c.keys.lockClock()) {
+		_, err := decodeLockClock(p.Value)
+		return err
+	}
+	return checkFormat(c, p)
+}

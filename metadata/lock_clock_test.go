@@ -1,0 +1,95 @@
+package metadata
+
+import (
+	"errors"
+	"testing"
+	"time"
+)
+
+// TestLockTimeRunsAtMostAQuarterFaster: whatever the wall clock says.
+func TestLockTimeRunsAtMostAQuarterFaster(t *testing.T) {
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		name         string
+		wall, passed time.Duration
+		want         time.Duration
+	}{
+		{"in step", time.Hour, time.Hour, time.Hour},
+		{"corrected a little", time.Hour + time.Minute, time.Hour, time.Hour + time.Minute},
+		{"set forward", 10 * 365 * 24 * time.Hour, time.Hour, 75 * time.Minute},
+		{"set forward at once", time.Hour, 0, 0},
+		{"set back", -time.Hour, time.Minute, 0},
+		{"set back a little", 30 * time.Minute, time.Hour, 30 * time.Minute},
+		{"nonsense", time.Hour, -time.Hour, 0},
+	} {
+		if got := lockTime(start, start.Add(c.wall), c.passed).Sub(start); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+// TestLockTimeSurvivesRestarts: a store that was down makes up for it slowly,
+// and a wall clock that is wrong at a start ends nothing.
+func TestLockTimeSurvivesRestarts(t *testing.T) {
+	e := newEngine(t)
+	c := &clock{t: time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC)} // not set yet
+	open := func() *DB {
+		db, err := Open(e, Options{Now: c.now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return db
+	}
+	keep := func(db *DB, want bool) {
+		t.Helper()
+		if wrote, err := db.KeepLockTime(t.Context(), time.Minute); err != nil || wrote != want {
+			t.Errorf("wrote %v, %v, want %v", wrote, err, want)
+		}
+	}
+	db := open()
+	c.t = c.t.AddDate(25, 0, 0)
+	keep(db, false) // nothing was ever locked
+	update(t, db, func(tx *Tx) error { return tx.CreateBucket(lockBucket()) })
+	began := c.t
+	if got := db.LockTime(); !got.Equal(began) {
+		t.Errorf("with the first lock it is %v, want %v", got, began)
+	}
+	c.t = c.t.Add(time.Minute)
+	keep(db, false)
+	c.t = c.t.Add(time.Second)
+	keep(db, true)
+	keep(db, false)
+	kept := c.t
+
+	c.t = c.t.AddDate(10, 0, 0) // while nothing runs
+	db = open()
+	if got := db.LockTime(); !got.Equal(kept) {
+		t.Errorf("after a restart it is %v, want %v", got, kept)
+	}
+	c.t = began.AddDate(-20, 0, 0)
+	db = open()
+	if got := db.LockTime(); !got.Equal(kept) {
+		t.Errorf("with the clock set back it is %v, want %v", got, kept)
+	}
+	if _, err := Check(t.Context(), db, func(p Problem) { t.Errorf("%s: %s", p.Key, p.Detail) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestLockTimeIsRecordedAheadOnly: of two processes the one that knows better
+// counts.
+func TestLockTimeIsRecordedAheadOnly(t *testing.T) {
+	w := newLockWorld(t)
+	late := w.clock.t.Add(time.Hour)
+	for _, at := range []time.Time{late, late.Add(-time.Minute)} {
+		if err := w.recordLockTime(t.Context(), at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := found(t, w.DB, (*Reader).lockClockRow); !got.Equal(late) {
+		t.Errorf("%v is recorded, want %v", got, late)
+	}
+	if _, err := decodeLockClock([]byte{recordVersion, 0x10, 1}); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("an unknown field: %v", err)
+	}
+}
