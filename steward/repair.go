@@ -32,11 +32,11 @@ const (
 type Health struct {
 	Redundancy metadata.Redundancy
 	Classes    []metadata.ClassUsage // STANDARD first
-	Queued     int64 // shards to be repaired now
-	Waiting    int64 // shards on disks that are away and may come back
-	Resting    int64 // shards that could not be repaired and will be tried again
-	NoTarget   int64 // of them, those that no disk can take
-	Unsealed   int64 // shards short in partitions that are not sealed yet: their time comes
+	Queued     int64                 // shards to be repaired now
+	Waiting    int64                 // shards on disks that are away and may come back
+	Resting    int64                 // shards that could not be repaired and will be tried again
+	NoTarget   int64                 // of them, those that no disk can take
+	Unsealed   int64                 // shards short in partitions that are not sealed yet: their time comes
 	// Left are shards that are not repaired now, and why; the first of them.
 	Left   []LeftShard
 	Looked time.Time // when
