@@ -16,8 +16,12 @@ STOP_SECONDS = 60
 
 # What the suite expects of a server, where AWS's defaults are stricter: buckets
 # have ACLs and no public access block unless a test asks for it, and some tests
-# sign with version 2. Ceph allows an account a thousand buckets.
-SETTINGS = ("--allow-sigv2", "--object-ownership", "ObjectWriter", "--public-access-block", "off", "--max-buckets", "1000")
+# sign with version 2. Ceph allows an account a thousand buckets. The tests of lifecycle
+# rules want days of a few seconds, and classes that objects move between in any order.
+STORAGE_CLASSES = ("LUKEWARM", "FROZEN")
+LIFECYCLE_DAY_SECONDS = 5
+SETTINGS = (*(word for name in STORAGE_CLASSES for word in ("--storage-class", name)),
+            "--lifecycle-debug-interval", f"{LIFECYCLE_DAY_SECONDS}s", "--allow-sigv2", "--object-ownership", "ObjectWriter", "--public-access-block", "off", "--max-buckets", "1000")
 
 ROOT_ACCESS, ROOT_SECRET = "s3tests-root-access", "s3tests-root-secret-0123456789abcdef"
 
@@ -135,6 +139,7 @@ class Server:
             **sections,
             "webidentity": dict.fromkeys(("token", "aud", "sub", "azp", "user_token", "thumbprint", "KC_REALM"), "none"),
         }
+        sections["s3 main"] |= {"storage_classes": ", ".join(STORAGE_CLASSES), "lc_debug_interval": LIFECYCLE_DAY_SECONDS}
         # The location constraint us-east-1 does not exist: its buckets have none.
         if self.region != "us-east-1":
             sections["s3 main"]["api_name"] = self.region
