@@ -64,6 +64,12 @@ func (c *postCondition) holds(value string) bool {
 	return strings.HasPrefix(value, c.value)
 }
 
+// leavesEncryption reports whether a condition leaves it to the form, and so to
+// the bucket's default, how the object is encrypted.
+func (c *postCondition) leavesEncryption() bool {
+	return c.prefix && c.value == "" && strings.EqualFold(c.field, s3.HeaderSSE)
+}
+
 func badPolicy(problem string) error {
 	return s3.NewError(s3.InvalidPolicyDocument).WithMessage("Invalid Policy: " + problem)
 }
@@ -222,7 +228,7 @@ func (p *postPolicy) check(f *form, bucket s3.BucketName, now time.Time) error {
 	for i := range p.conditions {
 		c := &p.conditions[i]
 		// A field that is not there fulfils nothing, not even an empty prefix.
-		if value, there := fields[strings.ToLower(c.field)]; !there || !c.holds(value) {
+		if value, there := fields[strings.ToLower(c.field)]; !c.holds(value) || !there && !c.leavesEncryption() {
 			return againstPolicy("Policy Condition failed: " + c.String())
 		}
 	}

@@ -56,7 +56,7 @@ func (s *Service) look(
 		if row, err = readable(r, b, named{in.Key, in.VersionID, in.Access}); err != nil {
 			return err
 		}
-		if err := s.checkKey(row.Encryption, in.CustomerKey); err != nil {
+		if err := s.checkReadKey(r, row, in); err != nil {
 			return err
 		}
 		out.Object, out.token, out.bucket = readOf(row, b), row.Token, b.ID
@@ -78,6 +78,18 @@ func (s *Service) look(
 		return nil, nil, asS3(err)
 	}
 	return out, row, nil
+}
+
+// checkReadKey is checkKey, unless what is asked for is a part that is not there.
+func (s *Service) checkReadKey(r *metadata.Reader, row *metadata.Object, in *GetObjectInput) error {
+	err := s.checkKey(row.Encryption, in.CustomerKey)
+	if err == nil || in.PartNumber == 0 {
+		return err
+	}
+	if missing := selectPart(r, row, in.PartNumber, &GetObjectOutput{}); missing != nil {
+		return missing
+	}
+	return err
 }
 
 // named is a version as a request names it, and whether the request may.
