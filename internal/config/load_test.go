@@ -280,6 +280,7 @@ func TestRefusals(t *testing.T) {
 		{"class twice", d("--storage-class=STANDARD_IA,STANDARD_IA=1+0"), nil, "", `flag --storage-class: storage class "STANDARD_IA" is given twice`},
 		{"class STANDARD", d("--storage-class=STANDARD=1+0"), nil, "", "flag --storage-class: storage class STANDARD is always there: the setting scheme says how it is kept"},
 		{"class archived", d("--storage-class=GLACIER=1+0"), nil, "", "flag --storage-class: clients expect objects in storage class GLACIER to be restored before they are read, which is not built: use GLACIER_IR"},
+		{"too many classes", d("--storage-class=A,B,C,D,E,F,G,H,I"), nil, "", "flag --storage-class: 9 storage classes: give 8 at most"},
 		{"class without a scheme", d("--storage-class=STANDARD_IA=4"), nil, "", `flag --storage-class: storage class STANDARD_IA: "4" is neither auto nor data+parity such as 4+2`},
 		{"class too wide", d("--storage-class=STANDARD_IA=4+2"), nil, "", "flag --storage-class: STANDARD_IA=4+2 needs 6 data directories, there are 1: give more of them, or fewer shards"},
 		{"domain address", d("--domain=127.0.0.1"), nil, "", `flag --domain: "127.0.0.1" is not a domain name`},

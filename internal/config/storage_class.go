@@ -25,8 +25,12 @@ func (c StorageClass) String() string {
 // at once. Clients know no others, and most take them.
 const awsClasses = "STANDARD_IA, ONEZONE_IA, INTELLIGENT_TIERING, REDUCED_REDUNDANCY or GLACIER_IR"
 
-// maxClass bounds the name of a class, in bytes.
-const maxClass = 64
+// maxClass bounds the name of a class, in bytes, and maxClasses the partitions that are open at a
+// time: each class that is written to has up to four.
+const (
+	maxClass   = 64
+	maxClasses = 8
+)
 
 // classes are the values of storage-class.
 type classes struct{ to *[]StorageClass }
@@ -50,6 +54,9 @@ func (v *classes) SetAll(items []string) error {
 			}
 		}
 		out = append(out, StorageClass{name, Scheme(parsed)})
+	}
+	if len(out) > maxClasses {
+		return fmt.Errorf("%d storage classes: give %d at most", len(out), maxClasses)
 	}
 	*v.to = out
 	return nil
