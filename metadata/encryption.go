@@ -2,7 +2,9 @@ package metadata
 
 import (
 	"bytes"
+	"fmt"
 
+	"github.com/undercroft/undercroft/metadata/kv"
 	"github.com/undercroft/undercroft/sse"
 )
 
@@ -92,4 +94,87 @@ func (o *Object) stored() int64 {
 		return o.Size
 	}
 	return sse.StoredSize(o.Size)
+}
+
+// EncryptedRow is a row of an object or upload whose data key a provider has
+// sealed.
+type EncryptedRow struct {
+	Encryption Encryption
+	key        []byte
+}
+
+// encryptedTables are where such rows are, in the order in which they move on:
+// an upload becomes an object, and that a noncurrent version.
+func encryptedTables() [3]byte { return [...]byte{tagUpload, tagObject, tagVersion} }
+
+// EncryptedRows looks at rows of uploads and objects, at most limit, and returns
+// those whose data key a provider has sealed. It goes on from a cursor, nil being
+// the beginning; next is nil at the end. What moves from one table to another
+// meanwhile is seen, but for a noncurrent version that becomes the current one.
+func (r *Reader) EncryptedRows(cursor []byte, limit int) (rows []EncryptedRow, next []byte, err error) {
+	tables := encryptedTables()
+	table := 0
+	if len(cursor) > 0 {
+		table = min(int(cursor[0]), len(tables)-1)
+	}
+	rng := r.keys.all(tables[table])
+	if len(cursor) > 1 {
+		rng.Begin = kv.KeyAfter(append(r.keys.tag(tables[table], len(cursor)), cursor[1:]...))
+	}
+	looked := 0
+	err = r.each(rng, limit, func(p kv.Pair) (bool, error) {
+		looked++
+		next = append([]byte{byte(table)}, r.keys.body(p.Key)...)
+		x, err := decodeEncryptionOf(tables[table], p.Value)
+		if err != nil {
+			return false, fmt.Errorf("key %q: %w", p.Key, err)
+		}
+		if x != nil && x.DataKey != nil {
+			rows = append(rows, EncryptedRow{Encryption: *x, key: bytes.Clone(p.Key)})
+		}
+		return true, nil
+	})
+	if err == nil && looked < limit {
+		if next = nil; table+1 < len(tables) {
+			next = []byte{byte(table + 1)}
+		}
+	}
+	return rows, next, err
+}
+
+// decodeEncryptionOf reads the encryption of a row alone, nil where there is none.
+func decodeEncryptionOf(tag byte, v []byte) (x *Encryption, err error) {
+	d := openRecord(v)
+	for d.next() {
+		if d.field == attrEncryption {
+			x = decodeEncryption(&d)
+		}
+	}
+	return x, d.finish("encryption of " + string(tag))
+}
+
+// PutDataKey gives a row the same data key, sealed anew, if it is still there with
+// the one that EncryptedRows found.
+func (t *Tx) PutDataKey(row *EncryptedRow, dataKey []byte) (bool, error) {
+	v, err := t.get(row.key)
+	if err != nil || v == nil {
+		return false, err
+	}
+	same := func(x *Encryption) bool { return x != nil && bytes.Equal(x.DataKey, row.Encryption.DataKey) }
+	if row.key[len(t.keys.root)] == tagUpload {
+		u, err := decodeUpload(v)
+		if err != nil || !same(u.Encryption) {
+			return false, err
+		}
+		u.Encryption.DataKey = dataKey
+		t.set(row.key, encodeUpload(u))
+		return true, t.err
+	}
+	o, err := decodeObject(v)
+	if err != nil || !same(o.Encryption) {
+		return false, err
+	}
+	o.Encryption.DataKey = dataKey
+	t.set(row.key, encodeObject(o))
+	return true, t.err
 }

@@ -39,15 +39,8 @@ func (s *Service) CreateMultipartUpload(ctx context.Context, in CreateUploadInpu
 		row.Initiator = string(in.Initiator)
 	}
 	row.Retention, row.LegalHold = in.Lock.Retention, in.Lock.LegalHold
-	err = s.db.Update(ctx, "create-upload", func(tx *metadata.Tx) error {
-		b, err := s.requireBucket(tx, b)
-		if err != nil {
-			return err
-		}
-		if err := lockable(b, in.Lock); err != nil {
-			return err
-		}
-		return tx.PutUpload(b.ID, row)
+	err = s.publishSealed(ctx, seal.encryption, func() error {
+		return s.putUpload(ctx, b, row, in.Lock)
 	})
 	if errors.Is(err, kv.ErrUnknownCommit) {
 		err = s.settle(ctx, err, func(r *metadata.Reader) (bool, error) {
@@ -58,6 +51,22 @@ func (s *Service) CreateMultipartUpload(ctx context.Context, in CreateUploadInpu
 	out := uploadOf(row)
 	out.Encryption = in.Encryption.shown(row.Encryption)
 	return out, asS3(err)
+}
+
+func (s *Service) putUpload(ctx context.Context, in *metadata.Bucket, row *metadata.Upload, lock Lock) error {
+	return s.db.Update(ctx, "create-upload", func(tx *metadata.Tx) error {
+		b, err := s.requireBucket(tx, in)
+		if err != nil {
+			return err
+		}
+		if err := lockable(b, lock); err != nil {
+			return err
+		}
+		if err := s.mayPublish(tx, row.Encryption); err != nil {
+			return err
+		}
+		return tx.PutUpload(b.ID, row)
+	})
 }
 
 // uploadChecksum is what an upload will compute: the algorithm asked for, with its

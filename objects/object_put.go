@@ -78,6 +78,12 @@ type publication struct {
 // transaction with the rows of its data. What happens to the version before
 // follows from the bucket's versioning at that moment.
 func (s *Service) publishObject(ctx context.Context, p publication) error {
+	return s.publishSealed(ctx, func() *metadata.Encryption { return p.row.Encryption }, func() error {
+		return s.publishOnce(ctx, p)
+	})
+}
+
+func (s *Service) publishOnce(ctx context.Context, p publication) error {
 	b, row := p.bucket, p.row
 	row.Suffix = s.db.NewSuffix()
 	if row.Token = p.token; row.Token == (metadata.Token{}) {
@@ -97,6 +103,9 @@ func (s *Service) publishObject(ctx context.Context, p publication) error {
 		}
 		inline, err := p.data(tx)
 		if err != nil {
+			return err
+		}
+		if err := s.mayPublish(tx, row.Encryption); err != nil {
 			return err
 		}
 		return slot.put(row, inline)
