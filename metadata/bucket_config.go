@@ -29,8 +29,10 @@ const (
 
 // String is the kind for people.
 func (k ConfigKind) String() string {
-	names := [...]string{"", "acl", "ownership", "public-access-block", "policy", "cors", "tagging", "request-payment",
-		"encryption", "object-lock", "lifecycle", "website"}
+	names := [...]string{
+		"", "acl", "ownership", "public-access-block", "policy", "cors", "tagging", "request-payment",
+		"encryption", "object-lock", "lifecycle", "website",
+	}
 	if int(k) < len(names) && k != 0 {
 		return names[k]
 	}

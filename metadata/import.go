@@ -1,0 +1,394 @@
+package metadata
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"hash/crc32"
+	"io"
+	"math"
+	"time"
+
+	"github.com/undercroft/undercroft/metadata/kv"
+)
+
+// Errors of imports. They are compared with errors.Is.
+var (
+	// ErrImporting says that an import into the state began and did not end.
+	ErrImporting = errors.New("metadata: an import did not end: run it again with the same file")
+	// ErrNotEmpty says that there is a state where one should be imported.
+	ErrNotEmpty = errors.New("metadata: the store is not empty")
+	// ErrNoExport says that a stream is no export, or a damaged one.
+	ErrNoExport = errors.New("metadata: not a whole export")
+	// ErrProblems says that the checker found problems in what was imported.
+	ErrProblems = errors.New("metadata: the imported state does not fit together")
+)
+
+// importing is the format that the row Z has during an import. No program knows
+// it, those that know nothing of imports neither.
+const importing = math.MaxUint64
+
+// ImportOptions shape an Import. Now is required.
+type ImportOptions struct {
+	// Root is the prefix of every key, as in Options.
+	Root []byte
+	Now  func() time.Time
+	// Replace deletes a state that is there, or the beginning of another import.
+	Replace bool
+	// AcceptProblems opens the state even where the checker finds problems.
+	AcceptProblems bool
+	// Progress, if set, is called after each chunk, and Report with each
+	// problem that the checker finds.
+	Progress func(ExportTotals)
+	Report   func(Problem)
+}
+
+// Import writes the rows of an export into an empty state. It can be run again with
+// the same export after it was cut off, and goes on where it was. Until it
+// returned without an error [Open] refuses the state with ErrImporting: a stream
+// that ends early, or is damaged, never becomes a state that is served. The
+// checker goes through everything before that.
+func Import(ctx context.Context, engine kv.Engine, r io.Reader, o ImportOptions) (ExportTotals, Summary, error) {
+	if o.Now == nil || len(o.Root) > maxRoot {
+		return ExportTotals{}, Summary{}, errors.New("metadata: ImportOptions are not valid")
+	}
+	if o.Progress == nil {
+		o.Progress = func(ExportTotals) {}
+	}
+	if o.Report == nil {
+		o.Report = func(Problem) {}
+	}
+	db := &DB{engine: engine, keys: keyspace{root: bytes.Clone(o.Root)}, now: o.Now}
+	m := &importer{db: db, o: o, in: chunkReader{r: bufio.NewReaderSize(r, 1<<20), sum: sha256.New()}}
+	if err := m.run(ctx); err != nil {
+		return m.totals, Summary{}, fmt.Errorf("import: %w", err)
+	}
+	summary, err := m.verify(ctx)
+	if err != nil {
+		return m.totals, summary, fmt.Errorf("import: %w", err)
+	}
+	return m.totals, summary, nil
+}
+
+type importer struct {
+	db     *DB
+	o      ImportOptions
+	in     chunkReader
+	totals ExportTotals
+	id     DataID // of the export
+	done   uint64 // chunks of rows that are written already
+	seen   uint64 // chunks of rows that were read
+	last   []byte // key that was read last
+	format []byte // row Z of the export
+}
+
+// run reads the whole stream and writes its rows.
+func (m *importer) run(ctx context.Context) error {
+	if err := m.readHeader(); err != nil {
+		return err
+	}
+	if err := m.begin(ctx); err != nil {
+		return err
+	}
+	for {
+		kind, payload, err := m.in.next()
+		switch {
+		case err != nil:
+			return err
+		case kind == chunkEnd:
+			return m.readEnd(ctx, payload)
+		case kind != chunkRows:
+			return fmt.Errorf("%w: chunk of an unknown kind %q", ErrNoExport, kind)
+		}
+		rows, err := m.parse(payload)
+		if err != nil {
+			return err
+		}
+		if m.seen++; m.seen > m.done {
+			if err := m.write(ctx, rows); err != nil {
+				return err
+			}
+		}
+		m.o.Progress(m.totals)
+	}
+}
+
+func (m *importer) readHeader() error {
+	kind, payload, err := m.in.first()
+	if err != nil {
+		return err
+	}
+	var h ExportHeader
+	if kind != chunkHeader || json.Unmarshal(payload, &h) != nil {
+		return fmt.Errorf("%w: it does not begin with a header", ErrNoExport)
+	}
+	switch {
+	case h.Version != exportVersion:
+		return fmt.Errorf("%w: the export has version %d, this program knows %d", ErrFormat, h.Version, exportVersion)
+	case h.Format == 0 || h.Format > Format:
+		return fmt.Errorf("%w: %d, this program knows up to %d", ErrFormat, h.Format, Format)
+	}
+	id, err := hex.DecodeString(h.ID)
+	if err != nil || len(id) != len(m.id) {
+		return fmt.Errorf("%w: id %q", ErrNoExport, h.ID)
+	}
+	m.id = DataID(id)
+	return nil
+}
+
+// begin marks the state as one that is being imported, or finds out how far an
+// earlier run of the same import came.
+func (m *importer) begin(ctx context.Context) error {
+	return m.update(ctx, func(tx *Tx) error {
+		now, err := tx.importState()
+		if err != nil {
+			return err
+		}
+		m.done = 0
+		if now != nil && now.id == m.id {
+			m.done = now.chunks
+			return nil
+		}
+		all := kv.PrefixRange(tx.keys.root)
+		empty, err := tx.empty(all)
+		switch {
+		case err != nil:
+			return err
+		case now != nil && !m.o.Replace:
+			return fmt.Errorf("%w: it holds the beginning of another import", ErrNotEmpty)
+		case !empty && !m.o.Replace:
+			return ErrNotEmpty
+		}
+		tx.kv.DeleteRange(all)
+		tx.set(tx.keys.format(), encodeCluster(cluster{format: importing}))
+		tx.putImportState(importState{id: m.id})
+		return nil
+	})
+}
+
+// update is Update, run again where its outcome is not known: what the functions
+// here do can be done twice.
+func (m *importer) update(ctx context.Context, fn func(*Tx) error) error {
+	const attempts = 10
+	for i := 0; ; i++ {
+		err := m.db.Update(ctx, "import", fn)
+		if i == attempts || !errors.Is(err, kv.ErrUnknownCommit) && !errors.Is(err, kv.ErrConflict) {
+			return err
+		}
+	}
+}
+
+// row is a row of the export; key has no root.
+type row struct{ key, value []byte }
+
+// parse reads the rows of a chunk.
+func (m *importer) parse(payload []byte) ([]row, error) {
+	var rows []row
+	m.totals.Bytes += int64(len(payload))
+	for len(payload) > 0 {
+		var x row
+		var ok bool
+		if x.key, payload, ok = cutField(payload); ok {
+			x.value, payload, ok = cutField(payload)
+		}
+		if !ok || len(x.key) == 0 || m.last != nil && bytes.Compare(x.key, m.last) <= 0 {
+			return nil, fmt.Errorf("%w: rows that do not follow each other", ErrNoExport)
+		}
+		m.last = append(m.last[:0], x.key...)
+		m.totals.Rows++
+		if x.key[0] == tagFormat {
+			if err := m.takeFormat(x); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		rows = append(rows, x)
+	}
+	return rows, nil
+}
+
+// takeFormat keeps the row Z for the end: it makes a state of the rows.
+func (m *importer) takeFormat(x row) error {
+	if string(x.key[1:]) != "format" {
+		return fmt.Errorf("%w: it is of a state that was not whole itself", ErrNoExport)
+	}
+	c, err := decodeCluster(x.value)
+	switch {
+	case err != nil:
+		return err
+	case c.format == 0 || c.format > Format:
+		return fmt.Errorf("%w: %d, this program knows up to %d", ErrFormat, c.format, Format)
+	}
+	m.format = bytes.Clone(x.value)
+	return nil
+}
+
+func cutField(b []byte) (field, rest []byte, ok bool) {
+	n, size := binary.Uvarint(b)
+	if size <= 0 || n > uint64(len(b)-size) {
+		return nil, nil, false
+	}
+	return b[size : size+int(n)], b[size+int(n):], true //nolint:gosec // at most the length of b
+}
+
+// write writes a chunk in one transaction, with how far the import is.
+func (m *importer) write(ctx context.Context, rows []row) error {
+	return m.update(ctx, func(tx *Tx) error {
+		now, err := tx.importState()
+		switch {
+		case err != nil:
+			return err
+		case now == nil || now.id != m.id || now.chunks > m.seen || now.chunks+1 < m.seen:
+			return errors.New("another import has begun")
+		case now.chunks == m.seen:
+			return nil // by an attempt of which the outcome was not known
+		}
+		for i := range rows {
+			tx.set(append(bytes.Clone(tx.keys.root), rows[i].key...), rows[i].value)
+		}
+		tx.putImportState(importState{id: m.id, chunks: m.seen})
+		return nil
+	})
+}
+
+// readEnd holds the stream against what it says of itself.
+func (m *importer) readEnd(ctx context.Context, payload []byte) error {
+	want := binary.BigEndian.AppendUint64(nil, uint64(m.totals.Rows))
+	want = binary.BigEndian.AppendUint64(want, uint64(m.totals.Bytes))
+	want = append(want, m.in.before...)
+	switch {
+	case !bytes.Equal(payload, want):
+		return fmt.Errorf("%w: its end does not fit the rest", ErrNoExport)
+	case m.format == nil:
+		return fmt.Errorf("%w: the row of the format is missing", ErrNoExport)
+	}
+	if _, err := m.in.r.ReadByte(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: something follows its end", ErrNoExport)
+	}
+	return m.update(ctx, func(tx *Tx) error {
+		tx.set(tx.keys.format(), m.format)
+		return nil
+	})
+}
+
+// verify runs the checker and ends the import.
+func (m *importer) verify(ctx context.Context) (Summary, error) {
+	c, err := decodeCluster(m.format)
+	if err != nil {
+		return Summary{}, err
+	}
+	m.db.cluster = c
+	summary, err := Check(ctx, m.db, m.o.Report)
+	switch {
+	case err != nil:
+		return summary, err
+	case !summary.Clean() && !m.o.AcceptProblems:
+		return summary, fmt.Errorf("%w: %d problems", ErrProblems, summary.Problems)
+	}
+	return summary, m.update(ctx, func(tx *Tx) error {
+		tx.kv.Delete(tx.keys.imported())
+		tx.kv.BumpGeneration()
+		return nil
+	})
+}
+
+// importState is how far an import is: a row Z that is there until its end.
+type importState struct {
+	id     DataID
+	chunks uint64 // chunks of rows that are written
+}
+
+// Fields of an importState.
+const (
+	importID     = 1
+	importChunks = 2
+)
+
+func (s keyspace) imported() []byte { return append(s.tag(tagFormat, 6), "import"...) }
+
+func (r *Reader) importState() (*importState, error) {
+	return decode(r, r.keys.imported(), func(v []byte) (*importState, error) {
+		s := &importState{}
+		d := openRecord(v)
+		for d.next() {
+			switch d.field {
+			case importID:
+				s.id = d.id()
+			case importChunks:
+				s.chunks = d.uint(math.MaxUint64)
+			default:
+				d.unknown()
+			}
+		}
+		return s, d.finish("import")
+	})
+}
+
+func (t *Tx) putImportState(s importState) {
+	e := newRecord(32)
+	e.id(importID, s.id)
+	e.uint(importChunks, s.chunks)
+	t.set(t.keys.imported(), e.b)
+}
+
+// chunkReader reads the stream and verifies each chunk.
+type chunkReader struct {
+	r      *bufio.Reader
+	sum    hash.Hash
+	before []byte // the sum of all before the chunk that was read last
+	buf    []byte
+}
+
+func (c *chunkReader) first() (kind byte, payload []byte, err error) {
+	magic := make([]byte, len(exportMagic))
+	if _, err := io.ReadFull(c.r, magic); err != nil || string(magic) != exportMagic {
+		return 0, nil, fmt.Errorf("%w: it does not begin as one", ErrNoExport)
+	}
+	c.sum.Write(magic)
+	return c.next()
+}
+
+// next returns the next chunk; its payload is valid until the next call.
+func (c *chunkReader) next() (kind byte, payload []byte, err error) {
+	c.before = c.sum.Sum(nil)
+	var head [5]byte
+	if err := c.read(head[:]); err != nil {
+		return 0, nil, err
+	}
+	n := binary.BigEndian.Uint32(head[1:])
+	if n > maxChunk {
+		return 0, nil, fmt.Errorf("%w: a chunk of %d bytes", ErrNoExport, n)
+	}
+	size := len(head) + int(n)
+	if cap(c.buf) < size+crc32.Size {
+		c.buf = make([]byte, size+crc32.Size)
+	}
+	c.buf = c.buf[:size+crc32.Size]
+	copy(c.buf, head[:])
+	if err := c.read(c.buf[len(head):]); err != nil {
+		return 0, nil, err
+	}
+	if crc32.Checksum(c.buf[:size], castagnoli()) != binary.BigEndian.Uint32(c.buf[size:]) {
+		return 0, nil, fmt.Errorf("%w: a chunk does not have its checksum", ErrNoExport)
+	}
+	c.sum.Write(c.buf)
+	return head[0], c.buf[len(head):size], nil
+}
+
+func (c *chunkReader) read(p []byte) error {
+	_, err := io.ReadFull(c.r, p)
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("%w: it ends too early", ErrNoExport)
+	case err != nil:
+		return fmt.Errorf("read the export: %w", err)
+	}
+	return nil
+}
