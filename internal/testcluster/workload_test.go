@@ -106,6 +106,7 @@ func (s *script) copy(from, to string) {
 	})
 }
 
+func classOf(key s3.Key) string              { return "class of " + string(key) }
 func uploadName(key s3.Key) string           { return "upload " + string(key) }
 func partName(key s3.Key, number int) string { return fmt.Sprintf("part %d of %s", number, key) }
 
@@ -266,6 +267,9 @@ func (s *script) found(ctx context.Context, svc *objects.Service) (state, error)
 			return nil, fmt.Errorf("%s reads back as %s, listed as %s", o.Key, tag, o.ETag)
 		}
 		out[o.Key] = tag
+		if class := got.Object.StorageClass; class != "STANDARD" {
+			out[classOf(s3.Key(o.Key))] = class
+		}
 	}
 	return out, s.foundUploads(ctx, svc, out)
 }
