@@ -24,7 +24,7 @@ func (g *Gateway) getObjectRetention(x *exchange) error {
 // has Object Lock.
 func (g *Gateway) lockedObject(x *exchange) (*objects.Object, error) {
 	out, err := g.o.Objects.HeadObject(x.r.Context(), objects.GetObjectInput{
-		Bucket: x.bucket, Key: x.key, VersionID: x.version(), Access: x.access,
+		Bucket: x.bucket, Key: x.key, VersionID: x.version(), Access: x.access, Keyless: true,
 	})
 	switch {
 	case err != nil:

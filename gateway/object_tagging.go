@@ -11,7 +11,7 @@ import (
 // getObjectTagging answers GetObjectTagging.
 func (g *Gateway) getObjectTagging(x *exchange) error {
 	out, err := g.o.Objects.HeadObject(x.r.Context(), objects.GetObjectInput{
-		Bucket: x.bucket, Key: x.key, VersionID: x.version(), Access: x.access,
+		Bucket: x.bucket, Key: x.key, VersionID: x.version(), Access: x.access, Keyless: true,
 	})
 	if err != nil {
 		return x.refuseMarker(err)

@@ -11,6 +11,7 @@ func (g *Gateway) getObjectTorrent(x *exchange) error {
 	if err != nil {
 		return err
 	}
+	in.Keyless = true
 	if _, err := g.o.Objects.HeadObject(x.r.Context(), in); err != nil {
 		return err
 	}

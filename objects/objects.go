@@ -183,6 +183,7 @@ type GetObjectInput struct {
 	RangeHeader  string        // the Range header as it came, for the error
 	PartNumber   int           // 0: all
 	CustomerKey  *sse.CustomerKey
+	Keyless      bool // what is asked for needs no key of SSE-C: tags, ACLs, locks
 	Precondition Precondition
 	Access       Access
 }
