@@ -26,11 +26,17 @@ type shaky struct {
 
 func newShaky(t *testing.T, faults mem.Faults) *shaky {
 	t.Helper()
+	return newShakyAt(t, faults, time.Now)
+}
+
+// newShakyAt is newShaky by another clock.
+func newShakyAt(t *testing.T, faults mem.Faults, now func() time.Time) *shaky {
+	t.Helper()
 	engine := mem.New(mem.Options{Now: time.Now, Faults: faults})
 	quiet := mem.Quiet(t.Context())
-	db, err := metadata.Open(engine, metadata.Options{Now: time.Now})
+	db, err := metadata.Open(engine, metadata.Options{Now: now})
 	for try := 0; err != nil && try < 50; try++ {
-		db, err = metadata.Open(engine, metadata.Options{Now: time.Now})
+		db, err = metadata.Open(engine, metadata.Options{Now: now})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +56,10 @@ func newShaky(t *testing.T, faults mem.Faults) *shaky {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := partition.Open(quiet, db, partition.Options{Disks: disks, Capacity: 64 << 20, BufferMemory: 32 << 20})
+	store, err := partition.Open(quiet, db, partition.Options{
+		Disks: disks, Capacity: 64 << 20, BufferMemory: 32 << 20,
+		Classes: map[string]partition.Scheme{string(rare): {K: 1, M: 2}, string(cold): {K: 2, M: 1}},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
