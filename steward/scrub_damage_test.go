@@ -278,7 +278,7 @@ func TestScrubFindsEveryKindOfDamage(t *testing.T) {
 						t.Errorf("%d shards were found, want %d", got, shards)
 					}
 					if c.Repaired-before.Repaired != shards || c.ScrubUnreadable+c.ScrubMismatched != 0 {
-						t.Errorf("of %d shards: %+v", shards, c)
+						t.Errorf("of %d shards: %+v\nhealth %+v\nrows %+v", shards, c, e.Steward.Health(), e.rows())
 					}
 					round, after := e.scrub()
 					if !round.Whole() || after.Damaged != c.Damaged {

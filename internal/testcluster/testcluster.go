@@ -53,6 +53,7 @@ type Cluster struct {
 	t    testing.TB
 	opts Options
 	tick *clock
+	log  *slog.Logger
 	down bool
 
 	accept bool
@@ -64,7 +65,7 @@ const epoch = 1_790_000_000_000_000
 // New opens a new store.
 func New(tb testing.TB, o Options) *Cluster {
 	tb.Helper()
-	c := &Cluster{FS: o.FS, t: tb, opts: o, tick: &clock{}}
+	c := &Cluster{FS: o.FS, t: tb, opts: o, tick: &clock{}, log: newLogger(tb)}
 	if c.FS == nil {
 		c.use(vfs.NewCrashableMem())
 	}
@@ -106,7 +107,7 @@ func Reopen(tb testing.TB, fs vfs.FS) (*single.System, error) {
 	for i := range dirs {
 		dirs[i] = "/" + dirs[i]
 	}
-	c := &Cluster{FS: fs, t: tb, opts: Options{Dirs: dirs}, tick: &clock{}}
+	c := &Cluster{FS: fs, t: tb, opts: Options{Dirs: dirs}, tick: &clock{}, log: newLogger(tb)}
 	c.tick.ticks.Store(reopenTick)
 	return c.Open(context.WithoutCancel(tb.Context()))
 }
@@ -126,7 +127,7 @@ func (c *Cluster) Open(ctx context.Context) (*single.System, error) {
 		Disk:    disk.Options{Reserve: -1, Preallocate: 256 << 10},
 		Engine:  pebble.Options{Now: c.engineNow, ReserveBytes: -1, BallastBytes: -1, MemTableBytes: 1 << 20, CacheBytes: 4 << 20},
 		Steward: steward.Options{Interval: -1, Grace: -1, SweepAfter: -1}, // see RunSteward
-		Logger:  slog.New(slog.DiscardHandler),
+		Logger:  c.log,
 	}
 	o.AcceptLoss, o.DiskInterval = c.accept, -1 // see LookAtDisks
 	if c.opts.Edit != nil {
@@ -243,7 +244,7 @@ func (c *Cluster) Crash(unsyncedPercent int, seed uint64) *Cluster {
 		UnsyncedDataPercent: unsyncedPercent, RNG: rand.New(rand.NewPCG(seed, 1)),
 	})
 	c.opts.Unchecked = true
-	next := &Cluster{t: c.t, opts: c.opts, tick: c.tick}
+	next := &Cluster{t: c.t, opts: c.opts, tick: c.tick, log: c.log}
 	next.opts.Unchecked = false
 	next.use(mem)
 	next.Start()
