@@ -94,7 +94,7 @@ func TestUnconfiguredAnswers(t *testing.T) {
 			t.Errorf("%s does not name the bucket", query)
 		}
 	}
-	for _, query := range []string{"replication", "lifecycle"} {
+	for _, query := range []string{"replication"} {
 		s.ok("DELETE", "/bucket?"+query, "")
 		s.expect(s3.NotImplemented, "PUT", "/bucket?"+query, "<x/>")
 	}

@@ -1,6 +1,7 @@
 package steward
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -15,20 +16,19 @@ import (
 
 const (
 	lifecycleName = "lifecycle"
-	// lifecycleRows is how many versions a step looks at, so that requests wait for little.
-	lifecycleRows = 4000
 	// lifecycleAct is how many versions looked at are as much work as one that is changed.
 	lifecycleAct = 20
-	// lifecycleSave is how much work is done before it is written down how far the round
-	// is: what a crash has done again, at most. A bucket counts as lifecycleBucket at least.
-	lifecycleSave   = 200_000
+	// lifecycleBucket is how many versions a bucket counts as at least, where it is decided
+	// whether enough was done to write that down.
 	lifecycleBucket = 100
 	// lifecycleTries is how often a bucket that cannot be read is tried in a round.
 	lifecycleTries = 5
 	// lifecycleCounted is how many buckets are asked for their size, for the progress.
 	lifecycleCounted = 10_000
-	// lifecycleDefaultRate is how many versions are looked at in a second.
-	lifecycleDefaultRate = 100_000
+	// The defaults of [LifecycleOptions].
+	lifecycleRate = 100_000
+	lifecycleRows = 4000
+	lifecycleSave = 200_000
 )
 
 // buckets is what the job needs of objects.
@@ -43,7 +43,12 @@ type LifecycleOptions struct {
 	// Rate bounds the versions looked at in a second; 0 is 100,000, negative is no bound.
 	Rate int64
 	// Day is how long a day of the rules is, for tests; 0 is a day of S3.
-	Day    time.Duration
+	Day time.Duration
+	// Rows is how many versions a step looks at, so that requests wait for little; 0 is 4000.
+	Rows int
+	// Save is how much is done before it is written down how far the round is, in
+	// versions looked at: what a crash has done again, at most. 0 is 200,000.
+	Save   int64
 	Now    func() time.Time // nil: the clock of the metadata
 	Logger *slog.Logger
 }
@@ -88,9 +93,7 @@ func NewLifecycle(db *metadata.DB, in *objects.Service, o LifecycleOptions) *Lif
 }
 
 func newLifecycle(db *metadata.DB, in buckets, o LifecycleOptions) *Lifecycle {
-	if o.Rate == 0 {
-		o.Rate = lifecycleDefaultRate
-	}
+	o.Rate, o.Rows, o.Save = cmp.Or(o.Rate, lifecycleRate), cmp.Or(o.Rows, lifecycleRows), cmp.Or(o.Save, lifecycleSave)
 	if o.Now == nil {
 		o.Now = db.Now
 	}
@@ -260,7 +263,7 @@ func (j *Lifecycle) measure(ctx context.Context) (total int64, err error) {
 func (j *Lifecycle) scan(ctx context.Context) (objects.LifecycleScanOutput, error) {
 	round := j.current()
 	out, err := j.in.LifecycleScan(ctx, objects.LifecycleScanInput{
-		From: round.At, Rows: lifecycleRows, Clock: objects.LifecycleClock{Now: j.opts.Now(), Day: j.opts.Day},
+		From: round.At, Rows: j.opts.Rows, Clock: objects.LifecycleClock{Now: j.opts.Now(), Day: j.opts.Day},
 	})
 	if err == nil || ctx.Err() != nil {
 		j.failures = 0
@@ -296,7 +299,7 @@ func (j *Lifecycle) advance(ctx context.Context, out *objects.LifecycleScanOutpu
 	if !more {
 		j.end(&round)
 	}
-	if !more || j.unsaved >= lifecycleSave {
+	if !more || j.unsaved >= j.opts.Save {
 		err = j.save(ctx, &round)
 	}
 	return more, err

@@ -27,6 +27,7 @@ What there is to do
   repair    rebuild what was lost, or see what stops that
   scrub     read all data and find what is damaged
   compact   move what is left of partitions that are mostly garbage
+  lifecycle apply the lifecycle rules of buckets
   pause, resume
             stop a background job, and let it go on
   disk      list, add, drain and remove disks while the server runs

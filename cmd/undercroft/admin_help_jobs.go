@@ -2,7 +2,7 @@ package main
 
 const jobUsageText = `Watch and steer the background jobs of a running server.
 
-Usage: undercroft admin jobs|pause|resume|repair|scrub|compact [ARGUMENTS] [FLAGS]
+Usage: undercroft admin jobs|pause|resume|repair|scrub|compact|lifecycle [ARGUMENTS] [FLAGS]
 
 The server keeps itself in order: it collects what was deleted, seals full partitions,
 gives their space back, rebuilds what was lost, reads everything now and then, and moves
@@ -26,6 +26,9 @@ Commands
       Show how far the reading of all data is. --now begins a round at once.
   compact [--now] [--watch]
       Show how far compaction is. --now looks at once for what is worth it.
+  lifecycle [--now] [--watch]
+      Show how far the round over the buckets with lifecycle rules is, and what the last one
+      did. --now begins one at once; they begin by themselves after midnight UTC.
 
 --watch shows progress and the time that is left, until there is nothing more to do, and then
 ends with 0. For repair that means that every partition is whole: if that cannot be

@@ -18,6 +18,7 @@ func jobVerbs() []verb {
 		{"repair", nil, []string{"now", "watch"}, workJob("repair")},
 		{"scrub", nil, []string{"now", "watch"}, workJob("scrub")},
 		{"compact", nil, []string{"now", "watch"}, workJob("compact")},
+		{"lifecycle", nil, []string{"now", "watch"}, workJob("lifecycle")},
 	}
 }
 
