@@ -75,9 +75,10 @@ func (c *copying) keepsKey(from *metadata.Encryption) bool {
 	case EncryptedKMS:
 		id, err := keys.Name(c.svc.keyID(to))
 		return err == nil && id == from.KeyID
-	default:
+	case EncryptedS3:
 		return true
 	}
+	return false
 }
 
 // encryptAnew writes the plaintext of the source as the copy's. It closes body.
@@ -112,7 +113,7 @@ func (c *copying) encryptAnew(ctx context.Context, from *metadata.Object, body R
 // usePlan fills the row of the copy from the plan, in the transaction. A source
 // that is another than the plan's, or that shows to need one, is tried again.
 func (c *copying) usePlan(from *metadata.Object) error {
-	if err := c.svc.checkKey(from.Encryption, c.in.Source.CustomerKey); err != nil {
+	if err := checkKey(from.Encryption, c.in.Source.CustomerKey); err != nil {
 		return err
 	}
 	if !c.keyed && from.Encryption != nil {

@@ -159,11 +159,7 @@ func (s *Service) openKey(ctx context.Context, row *metadata.Encryption, custome
 		return nil, err
 	}
 	if row.Mode == EncryptedC {
-		key, err := customer.Open(row.Sealed)
-		if errors.Is(err, sse.ErrWrongKey) {
-			err = s3.NewError(s3.InvalidRequest).WithMessage(wrongCustomerKey).Because(err)
-		}
-		return key, err
+		return openWith(customer, row)
 	}
 	provider, id, err := s.provider(row)
 	if err != nil {
@@ -179,6 +175,14 @@ func (s *Service) openKey(ctx context.Context, row *metadata.Encryption, custome
 		return nil, fmt.Errorf("opening an object's key: %w", err)
 	}
 	return key, nil
+}
+
+func openWith(customer *sse.CustomerKey, row *metadata.Encryption) (*sse.ObjectKey, error) {
+	key, err := customer.Open(row.Sealed)
+	if errors.Is(err, sse.ErrWrongKey) {
+		err = s3.NewError(s3.InvalidRequest).WithMessage(wrongCustomerKey).Because(err)
+	}
+	return key, err
 }
 
 // What a client is told of its key.
@@ -207,11 +211,11 @@ func needsKey(row *metadata.Encryption, customer *sse.CustomerKey) error {
 
 // checkKey is what openKey says of the client's key, without asking a
 // provider: a description needs no more.
-func (s *Service) checkKey(row *metadata.Encryption, customer *sse.CustomerKey) error {
-	if row == nil || row.Mode != EncryptedC {
-		return needsKey(row, customer)
+func checkKey(row *metadata.Encryption, customer *sse.CustomerKey) error {
+	if err := needsKey(row, customer); err != nil || row == nil || row.Mode != EncryptedC {
+		return err
 	}
-	key, err := s.openKey(context.Background(), row, customer)
+	key, err := openWith(customer, row)
 	key.Wipe()
 	return err
 }

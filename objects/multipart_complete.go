@@ -223,7 +223,7 @@ func (c *completion) object() (*metadata.Object, error) {
 		Parts: len(c.parts), Owner: u.Owner, Encryption: u.Encryption,
 	}
 	if c.in.CustomerKey != nil {
-		if err := c.svc.checkKey(u.Encryption, c.in.CustomerKey); err != nil {
+		if err := checkKey(u.Encryption, c.in.CustomerKey); err != nil {
 			return nil, err
 		}
 	}

@@ -93,7 +93,7 @@ func (p *partCopy) find(r rows, b *metadata.Bucket) error {
 	if err != nil {
 		return sourceError(err)
 	}
-	if err := p.svc.checkKey(from.Encryption, p.in.Source.CustomerKey); err != nil {
+	if err := checkKey(from.Encryption, p.in.Source.CustomerKey); err != nil {
 		return err
 	}
 	p.versioned = b.Versioning != metadata.Unversioned

@@ -18,7 +18,7 @@ func (s *Service) GetObjectAttributes(ctx context.Context, in AttributesInput) (
 		if err != nil {
 			return err
 		}
-		if err := s.checkKey(row.Encryption, in.CustomerKey); err != nil {
+		if err := checkKey(row.Encryption, in.CustomerKey); err != nil {
 			return err
 		}
 		out = AttributesOutput{Object: readOf(row, b)}

@@ -56,7 +56,7 @@ func (s *Service) look(
 		if row, err = readable(r, b, named{in.Key, in.VersionID, in.Access}); err != nil {
 			return err
 		}
-		if err := s.checkReadKey(r, row, in); err != nil {
+		if err := checkReadKey(r, row, in); err != nil {
 			return err
 		}
 		out.Object, out.token, out.bucket = readOf(row, b), row.Token, b.ID
@@ -81,11 +81,11 @@ func (s *Service) look(
 }
 
 // checkReadKey is checkKey, unless what is asked for is a part that is not there.
-func (s *Service) checkReadKey(r *metadata.Reader, row *metadata.Object, in *GetObjectInput) error {
+func checkReadKey(r *metadata.Reader, row *metadata.Object, in *GetObjectInput) error {
 	if in.Keyless {
 		return nil
 	}
-	err := s.checkKey(row.Encryption, in.CustomerKey)
+	err := checkKey(row.Encryption, in.CustomerKey)
 	if err == nil || in.PartNumber == 0 {
 		return err
 	}
