@@ -26,6 +26,7 @@ type modelVersion struct {
 	id     s3.VersionID
 	value  int
 	marker bool
+	class  string // "" is STANDARD
 }
 
 // add puts a version on top; the null version is there once.
@@ -108,9 +109,12 @@ func (r *modelRun) step(ctx context.Context) {
 		r.copy(ctx)
 	case 5, 6:
 		r.remove(ctx, "")
-	case 7, 8:
+	case 7:
 		key := r.key()
 		r.removeVersion(ctx, key, r.version(key))
+	case 8, 9:
+		key := r.key()
+		r.move(ctx, key, r.version(key))
 	default:
 		r.put(ctx)
 	}
@@ -119,7 +123,10 @@ func (r *modelRun) step(ctx context.Context) {
 func (r *modelRun) put(ctx context.Context) {
 	key := r.key()
 	r.next++
-	in := objects.PutObjectInput{Bucket: bucket, Key: key, Body: bodyOf(valueOf(r.next))}
+	class := r.class()
+	in := objects.PutObjectInput{
+		Bucket: bucket, Key: key, Body: bodyOf(valueOf(r.next)), Attributes: objects.Attributes{StorageClass: class},
+	}
 	_, live := r.model.find(key, "")
 	if absent := r.rng.IntN(3) == 0; absent {
 		in.Precondition = func(current *objects.Object) error {
@@ -134,13 +141,32 @@ func (r *modelRun) put(ctx context.Context) {
 	}
 	o, err := r.PutObject(ctx, in)
 	if r.did(err, s3.PreconditionFailed) {
-		r.model.add(key, modelVersion{id: o.VersionID, value: r.next})
+		r.model.add(key, modelVersion{id: o.VersionID, value: r.next, class: class})
+	}
+}
+
+// class picks a storage class, mostly STANDARD.
+func (r *modelRun) class() string { return []string{"", "", string(rare), string(cold)}[r.rng.IntN(4)] }
+
+// move moves a version to another storage class: nothing else of it changes.
+func (r *modelRun) move(ctx context.Context, key s3.Key, id s3.VersionID) {
+	class := r.class()
+	in := objects.TransitionInput{Bucket: bucket, Key: key, VersionID: id, Class: s3.StorageClass(class)}
+	_, err := r.Transition(ctx, in)
+	if !r.did(err, s3.NoSuchKey, s3.NoSuchVersion, s3.MethodNotAllowed) {
+		return
+	}
+	for i, v := range r.model.keys[key] {
+		if v.id == id || id == "" && i == 0 {
+			r.model.keys[key][i].class = class
+		}
 	}
 }
 
 func (r *modelRun) putParts(ctx context.Context) {
 	key, from := r.key(), r.key()
-	u, err := r.CreateMultipartUpload(ctx, objects.CreateUploadInput{Bucket: bucket, Key: key})
+	class := r.class()
+	u, err := r.CreateMultipartUpload(ctx, objects.CreateUploadInput{Bucket: bucket, Key: key, Attributes: objects.Attributes{StorageClass: class}})
 	if !r.did(err) {
 		return
 	}
@@ -164,7 +190,7 @@ func (r *modelRun) putParts(ctx context.Context) {
 	in := objects.CompleteUploadInput{Bucket: bucket, Key: key, Upload: u.ID, Parts: []objects.CompletedPart{{Number: 1, ETag: tag}}, Size: -1}
 	o, err := r.CompleteMultipartUpload(ctx, in)
 	if r.did(err) {
-		r.model.add(key, modelVersion{id: o.VersionID, value: source.value})
+		r.model.add(key, modelVersion{id: o.VersionID, value: source.value, class: class})
 		again, err := r.CompleteMultipartUpload(mem.Quiet(ctx), in)
 		if err != nil || again.VersionID != o.VersionID {
 			r.t.Fatalf("completed as %q, asked again: %q %v", o.VersionID, again.VersionID, err)
@@ -176,8 +202,10 @@ func (r *modelRun) copy(ctx context.Context) {
 	from, key := r.key(), r.key()
 	id := r.version(from)
 	source, ok := r.model.find(from, id)
+	class := r.class()
 	out, err := r.CopyObject(ctx, objects.CopyObjectInput{
-		Source: objects.CopySource{Bucket: bucket, Key: from, VersionID: id}, Bucket: bucket, Key: key,
+		StorageClass: class,
+		Source:       objects.CopySource{Bucket: bucket, Key: from, VersionID: id}, Bucket: bucket, Key: key,
 	})
 	if !ok {
 		if r.did(err, s3.NoSuchKey, s3.NoSuchVersion, s3.InvalidRequest) {
@@ -186,7 +214,7 @@ func (r *modelRun) copy(ctx context.Context) {
 		return
 	}
 	if r.did(err) {
-		r.model.add(key, modelVersion{id: out.Object.VersionID, value: source.value})
+		r.model.add(key, modelVersion{id: out.Object.VersionID, value: source.value, class: class})
 	}
 }
 
@@ -290,8 +318,8 @@ func (r *modelRun) read(ctx context.Context, key s3.Key, id s3.VersionID, want m
 		r.t.Fatalf("read of %q %q: %v", key, id, err)
 	}
 	data, err := drain(out)
-	if d := difference(data, valueOf(want.value)); err != nil || d != "" || out.Object.VersionID != want.id {
-		r.t.Fatalf("%q %q reads as %q: %v %s", key, id, out.Object.VersionID, err, d)
+	if d := difference(data, valueOf(want.value)); err != nil || d != "" || out.Object.VersionID != want.id || out.Object.Attributes.StorageClass != want.class {
+		r.t.Fatalf("%q %q reads as %q in %s, want %q: %v %s", key, id, out.Object.VersionID, out.Object.StorageClass, want.class, err, d)
 	}
 }
 
