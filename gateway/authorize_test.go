@@ -34,6 +34,9 @@ func versionSamples() map[string]sample {
 		"GetObjectRetention":  {code: s3.InvalidRequest},
 		"PutObjectLegalHold":  {body: hold, headers: []string{"Content-Md5", md5Of(hold)}, code: s3.InvalidRequest},
 		"PutObjectRetention":  {body: "<Retention/>", headers: []string{"Content-Md5", md5Of("<Retention/>")}, code: s3.InvalidRequest},
+		"UpdateObjectEncryption": {
+			body: "<ObjectEncryption><SSE-KMS><KMSKeyArn>k</KMSKeyArn></SSE-KMS></ObjectEncryption>", code: s3.InvalidRequest, // the object is not encrypted
+		},
 	}
 }
 

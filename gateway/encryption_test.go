@@ -281,3 +281,18 @@ func TestEncryptionOfUploads(t *testing.T) {
 	s.objects.parts.Upload.Encryption = objects.Encrypted{}
 	s.expect(s3.InvalidArgument, "PUT", "/bucket/key?uploadId=u&partNumber=1", "body", sseHeader, "AES256")
 }
+
+func TestUpdateObjectEncryption(t *testing.T) {
+	s := newServer(t, allowV2)
+	document := func(elements string) string { return "<ObjectEncryption>" + elements + "</ObjectEncryption>" }
+	s.ok("PUT", "/bucket/key?encryption&versionId=null", document("<SSE-KMS><KMSKeyArn>arn:aws:kms:us-east-1:1:key/k</KMSKeyArn><BucketKeyEnabled>true</BucketKeyEnabled></SSE-KMS>"))
+	in, _ := lastAsked[objects.UpdateEncryptionInput](s.objects)
+	if in.Access == nil || in.Key != "key" || in.VersionID != "null" || in.KeyID != "arn:aws:kms:us-east-1:1:key/k" || !in.BucketKey {
+		t.Errorf("%+v", in)
+	}
+	s.expect(s3.InvalidRequest, "PUT", "/bucket/key?encryption", document(""))
+	s.expect(s3.MalformedXML, "PUT", "/bucket/key?encryption", document("<SSE-S3/>"))
+	s.expect(s3.MissingRequestBodyError, "PUT", "/bucket/key?encryption", "")
+	s.objects.configs[objects.ConfigPolicy] = []byte(statement("Deny", `"*"`, "s3:UpdateObjectEncryption", "bucket/*"))
+	s.expect(s3.AccessDenied, "PUT", "/bucket/key?encryption", document("<SSE-KMS><KMSKeyArn>k</KMSKeyArn></SSE-KMS>"))
+}

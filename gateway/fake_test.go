@@ -288,6 +288,14 @@ func (f *fakeObjects) PutObjectTagging(_ context.Context, in objects.PutObjectTa
 	return o.Object, nil
 }
 
+func (f *fakeObjects) UpdateObjectEncryption(_ context.Context, in objects.UpdateEncryptionInput) (objects.Object, error) {
+	o := objects.Object{Owner: fakeOwner()}
+	if err := in.Access(&o); err != nil {
+		return o, err
+	}
+	return o, f.record(in)
+}
+
 func (f *fakeObjects) ListObjects(_ context.Context, in objects.ListObjectsInput) (objects.ListObjectsOutput, error) {
 	return f.list, f.record(in)
 }

@@ -43,7 +43,7 @@ func objectWrites() []Operation {
 		{Name: "RenameObject", Method: http.MethodPut, Scope: ScopeObject, Query: []string{"renameObject"}, Action: "s3:PutObject"},
 		{Name: "RestoreObject", Method: http.MethodPost, Scope: ScopeObject, Query: []string{"restore"}, Action: "s3:RestoreObject", VersionAction: "s3:RestoreObject", decided: onVersion},
 		{Name: "SelectObjectContent", Method: http.MethodPost, Scope: ScopeObject, Query: []string{"select", "select-type=2"}, Action: "s3:GetObject", decided: onVersion},
-		{Name: "UpdateObjectEncryption", Method: http.MethodPut, Scope: ScopeObject, Query: []string{"encryption"}, Action: "s3:UpdateObjectEncryption", VersionAction: "s3:UpdateObjectEncryption"},
+		{Name: "UpdateObjectEncryption", Method: http.MethodPut, Scope: ScopeObject, Query: []string{"encryption"}, Action: "s3:UpdateObjectEncryption", VersionAction: "s3:UpdateObjectEncryption", handle: (*Gateway).updateObjectEncryption, decided: onVersion},
 		{Name: "UploadPart", Method: http.MethodPut, Scope: ScopeObject, Query: []string{"partNumber", "uploadId"}, Action: "s3:PutObject", handle: (*Gateway).uploadPart},
 		{Name: "UploadPartCopy", Method: http.MethodPut, Scope: ScopeObject, Query: []string{"partNumber", "uploadId"}, Header: s3.HeaderCopySource, Action: "s3:PutObject", handle: (*Gateway).uploadPartCopy},
 	}

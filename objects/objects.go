@@ -389,6 +389,7 @@ type ObjectAPI interface {
 	GetObjectAttributes(ctx context.Context, in AttributesInput) (AttributesOutput, error)
 	PutObjectTagging(ctx context.Context, in PutObjectTaggingInput) (Object, error)
 	PutObjectACL(ctx context.Context, in PutObjectACLInput) (Object, error)
+	UpdateObjectEncryption(ctx context.Context, in UpdateEncryptionInput) (Object, error)
 }
 
 // UsageAPI says how much is kept.

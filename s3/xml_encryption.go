@@ -162,3 +162,44 @@ func (e *BucketEncryption) check() error {
 	}
 	return nil
 }
+
+// ObjectEncryption is the body of UpdateObjectEncryption.
+type ObjectEncryption struct {
+	KeyID     string // as the client names it
+	BucketKey bool
+}
+
+// DecodeObjectEncryption decodes the body of UpdateObjectEncryption, which has to
+// name a key of SSE-KMS.
+func DecodeObjectEncryption(body []byte) (ObjectEncryption, error) {
+	var e ObjectEncryption
+	seen := false
+	err := decodeDocument(body, "ObjectEncryption", func(x *xmlReader) error {
+		return x.children(func(name string) error {
+			if name != "SSE-KMS" || seen {
+				return unknownElement(name)
+			}
+			seen = true
+			return x.children(func(name string) error {
+				switch name {
+				case "KMSKeyArn":
+					return x.into(&e.KeyID)
+				case "BucketKeyEnabled":
+					return x.boolean(&e.BucketKey)
+				}
+				return unknownElement(name)
+			})
+		})
+	})
+	switch {
+	case err != nil:
+		return e, err
+	case !seen:
+		return e, NewError(InvalidRequest).WithMessage("Requests that modify an object encryption configuration require a valid new encryption type. Valid values are SSEKMS. " +
+			"Modify the request to specify SSE-KMS for the updated encryption type, and then try again.")
+	case e.KeyID == "" || len(e.KeyID) > maxKeyID:
+		return e, NewError(InvalidRequest).WithMessage("Requests that modify an object's encryption type to SSE-KMS require an AWS KMS key Amazon Resource Name (ARN). " +
+			"Modify the request to specify a KMS key ARN, and then try again.")
+	}
+	return e, nil
+}

@@ -64,3 +64,23 @@ func TestDecodeBucketEncryptionRefuses(t *testing.T) {
 		t.Errorf("a key with AES256: %v", err)
 	}
 }
+
+func TestDecodeObjectEncryption(t *testing.T) {
+	document := func(kms string) []byte {
+		return []byte(`<ObjectEncryption xmlns="http://s3.amazonaws.com/doc/2006-03-01/">` + kms + `</ObjectEncryption>`)
+	}
+	got, err := s3.DecodeObjectEncryption(document("<SSE-KMS><KMSKeyArn>arn:aws:kms:r:1:key/k</KMSKeyArn><BucketKeyEnabled>true</BucketKeyEnabled></SSE-KMS>"))
+	if want := (s3.ObjectEncryption{KeyID: "arn:aws:kms:r:1:key/k", BucketKey: true}); err != nil || got != want {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for kms, code := range map[string]s3.Code{
+		"": s3.InvalidRequest, "<SSE-KMS/>": s3.InvalidRequest, "<SSE-KMS><KMSKeyArn> </KMSKeyArn></SSE-KMS>": s3.InvalidRequest,
+		"<SSE-S3/>": s3.MalformedXML, "<SSE-KMS><Key/></SSE-KMS>": s3.MalformedXML, "<SSE-KMS/><SSE-KMS/>": s3.MalformedXML,
+		"<SSE-KMS><KMSKeyArn>k</KMSKeyArn><BucketKeyEnabled>maybe</BucketKeyEnabled></SSE-KMS>": s3.MalformedXML,
+		"<SSE-KMS><KMSKeyArn>" + strings.Repeat("k", 3000) + "</KMSKeyArn></SSE-KMS>":           s3.InvalidRequest,
+	} {
+		if _, err := s3.DecodeObjectEncryption(document(kms)); s3.CodeOf(err) != code {
+			t.Errorf("%q: %v, want %s", kms, err, code)
+		}
+	}
+}
