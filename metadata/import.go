@@ -203,7 +203,7 @@ func (m *importer) parse(payload []byte) ([]row, error) {
 		}
 		m.last = append(m.last[:0], x.key...)
 		m.totals.Rows++
-		if x.key[0] == tagFormat {
+		if x.key[0] == tagFormat && string(x.key[1:]) != lockClockName {
 			if err := m.takeFormat(x); err != nil {
 				return nil, err
 			}

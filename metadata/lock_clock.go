@@ -138,7 +138,12 @@ func (r *Reader) lockClockRow() (time.Time, error) {
 	return decodeLockClock(v)
 }
 
-func (s keyspace) lockClock() []byte { return append(s.tag(tagFormat, 4), "lock"...) }
+// lockClockName is the key of the row after its tag.
+const lockClockName = "lock"
+
+func (s keyspace) lockClock() []byte {
+	return append(s.tag(tagFormat, len(lockClockName)), lockClockName...)
+}
 
 // lockClockTime is the field of the row Z "lock".
 const lockClockTime = 1

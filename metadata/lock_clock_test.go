@@ -1,6 +1,7 @@
 package metadata
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 	"time"
@@ -91,5 +92,26 @@ func TestLockTimeIsRecordedAheadOnly(t *testing.T) {
 	}
 	if _, err := decodeLockClock([]byte{recordVersion, 0x10, 1}); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("an unknown field: %v", err)
+	}
+}
+
+// TestLocksAreExported: with the time that they go by.
+func TestLocksAreExported(t *testing.T) {
+	w := newLockWorld(t)
+	row := w.put(Retention{RetentionCompliance, w.clock.t.Add(time.Hour)}, LegalHoldOn)
+	dump, _ := exported(t, w.DB)
+	e := newEngine(t)
+	if _, _, err := Import(t.Context(), e, bytes.NewReader(dump), importOptions(w.DB)); err != nil {
+		t.Fatal(err)
+	}
+	began := w.clock.t
+	w.clock.t = began.AddDate(1, 0, 0)
+	db, err := Open(e, Options{Now: w.clock.now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := found(t, db, func(r *Reader) (*Object, error) { return r.Object(1, "k") })
+	if got.Retention != row.Retention || got.LegalHold != LegalHoldOn || !db.LockTime().Equal(began) {
+		t.Errorf("%+v at %v", got, db.LockTime())
 	}
 }

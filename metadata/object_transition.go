@@ -30,6 +30,9 @@ func (t *Tx) ReplaceData(id BucketID, old, o *Object) error {
 		t.invalid("other data of version %q", o.Key)
 		return t.err
 	}
+	if !t.mayRewrite(id, old, o) {
+		return t.err
+	}
 	current, err := t.Object(id, o.Key)
 	if err != nil {
 		return err
