@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -228,7 +229,7 @@ func TestObjectLockConditions(t *testing.T) {
 	for days, refused := range map[int]bool{4: false, 9: true} {
 		version := l.put("gone", append(digest[2:], l.in(time.Duration(days)*day))...)
 		a := l.do("DELETE", "/vault/gone?versionId="+version, "", bypassing...)
-		if got := a.StatusCode == 403; got != refused {
+		if got := a.StatusCode == http.StatusForbidden; got != refused {
 			t.Errorf("bypass with %d days left: %d", days, a.StatusCode)
 		}
 	}
