@@ -45,6 +45,10 @@ def free_ports(count):
             each.close()
 
 
+# The keys of SSE-KMS that the suite names by itself, or asks its configuration for.
+KMS_KEYS = ("testkey-1", "testkey-2")
+
+
 class Server:
     """A server on fresh directories below a directory of its own."""
 
@@ -60,6 +64,8 @@ class Server:
         self._launch()
         try:
             self._configure({section: self._account(name) for section, name in ACCOUNTS.items()})
+            for name in KMS_KEYS:
+                self._admin("keys", "create", name)
         except BaseException:
             self.__exit__()
             raise
@@ -119,16 +125,18 @@ class Server:
         except (urllib.error.URLError, OSError):
             return False
 
+    def _admin(self, *command):
+        """Administers the server; returns what is printed."""
+        done = subprocess.run([self.binary, "admin", *command, "--admin", f"http://127.0.0.1:{self.admin_port}", *self._data()],
+                              env=self._env(), capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"{' '.join(command)}: {done.stderr}")
+        return done.stdout
+
     def _account(self, name):
         """Creates an account; returns what the suite's configuration says of it."""
         email = f"{name}@s3tests.example"
-        made = subprocess.run(
-            [self.binary, "admin", "account", "create", "--admin", f"http://127.0.0.1:{self.admin_port}", *self._data(),
-             "--name", name, "--email", email, "--json"],
-            env=self._env(), capture_output=True, text=True, check=False)
-        if made.returncode != 0:
-            raise RuntimeError(f"account {name} was not created: {made.stderr}")
-        account = json.loads(made.stdout)
+        account = json.loads(self._admin("account", "create", "--name", name, "--email", email, "--json"))
         return {"display_name": name, "email": email, "user_id": account["canonicalId"],
                 "access_key": account["key"]["accessKey"], "secret_key": account["key"]["secretKey"]}
 
@@ -139,7 +147,8 @@ class Server:
             **sections,
             "webidentity": dict.fromkeys(("token", "aud", "sub", "azp", "user_token", "thumbprint", "KC_REALM"), "none"),
         }
-        sections["s3 main"] |= {"storage_classes": ", ".join(STORAGE_CLASSES), "lc_debug_interval": LIFECYCLE_DAY_SECONDS}
+        sections["s3 main"] |= {"storage_classes": ", ".join(STORAGE_CLASSES), "lc_debug_interval": LIFECYCLE_DAY_SECONDS,
+                                "kms_keyid": KMS_KEYS[0], "kms_keyid2": KMS_KEYS[1]}
         # The location constraint us-east-1 does not exist: its buckets have none.
         if self.region != "us-east-1":
             sections["s3 main"]["api_name"] = self.region
