@@ -258,3 +258,59 @@ func TestObjectLockConfiguration(t *testing.T) {
 	l.wrote("", l.write("/plain?object-lock", days))
 	l.fails(s3.InvalidBucketState, "PUT", "/plain?versioning", "<VersioningConfiguration><Status>Suspended</Status></VersioningConfiguration>")
 }
+
+// TestFormsLock: the fields of a form are what the headers of PutObject are,
+// but not under a signature of version 2.
+func TestFormsLock(t *testing.T) {
+	root := newRealm(t, allowV2).root()
+	root.ok("PUT", "/bucket", "", "x-amz-bucket-object-lock-enabled", "true")
+	l := locks{root}
+	conditions := []string{
+		`{"x-amz-object-lock-mode": "COMPLIANCE"}`, `["starts-with", "$x-amz-object-lock-retain-until-date", ""]`,
+		`["starts-with", "$content-md5", ""]`,
+	}
+	fields := []string{"key", "key", "x-amz-object-lock-mode", "COMPLIANCE", "x-amz-object-lock-retain-until-date", l.in(time.Hour)}
+	digest := []string{"Content-MD5", md5Of("hello"), "file", "hello"}
+	if a := l.post(signedV4(conditions[:2], append(fields, "file", "hello")...)); a.StatusCode != http.StatusBadRequest {
+		t.Errorf("no digest: %d %s", a.StatusCode, a.body)
+	}
+	if a := l.post(signedV2(conditions, append(fields, digest...)...)); a.StatusCode != http.StatusBadRequest {
+		t.Errorf("version 2: %d %s", a.StatusCode, a.body)
+	}
+	a := l.post(signedV4(conditions, append(fields, digest...)...))
+	if a.StatusCode != http.StatusNoContent {
+		t.Fatalf("%d %s", a.StatusCode, a.body)
+	}
+	l.denied("DELETE", "/bucket/key?versionId="+a.Header.Get("X-Amz-Version-Id"), "", "x-amz-bypass-governance-retention", "true")
+}
+
+// TestBatchesReportEachLockedVersion: the rest of a batch is deleted.
+func TestBatchesReportEachLockedVersion(t *testing.T) {
+	l := newLocks(t)
+	held := l.put("held", "x-amz-object-lock-legal-hold", "ON")
+	governed := l.put("governed", "x-amz-object-lock-mode", "GOVERNANCE", "x-amz-object-lock-retain-until-date", l.in(time.Hour))
+	free := l.put("free")
+	entry := func(key, version string) string {
+		return "<Object><Key>" + key + "</Key><VersionId>" + version + "</VersionId></Object>"
+	}
+	body := "<Delete>" + entry("held", held) + entry("governed", governed) + entry("free", free) + "<Object><Key>held</Key></Object></Delete>"
+	a := l.ok("POST", "/vault?delete", body, "Content-Md5", md5Of(body))
+	if n := strings.Count(a.body, "Access Denied because object protected by object lock."); n != 2 || strings.Count(a.body, "<DeleteMarker>true") != 1 {
+		t.Errorf("%d are refused: %s", n, a.body)
+	}
+	body = "<Delete>" + entry("held", held) + entry("governed", governed) + entry("free", free) + "</Delete>"
+	a = l.ok("POST", "/vault?delete", body, "Content-Md5", md5Of(body), "x-amz-bypass-governance-retention", "true")
+	if n := strings.Count(a.body, "<Code>AccessDenied</Code>"); n != 1 || !strings.Contains(a.body, "<Error><Key>held</Key>") {
+		t.Errorf("with bypass %d are refused: %s", n, a.body)
+	}
+}
+
+// TestBucketWithoutLockIsNotCreatedAgainWithIt: where creation again is no error
+// otherwise.
+func TestBucketWithoutLockIsNotCreatedAgainWithIt(t *testing.T) {
+	l := newLocks(t)
+	l.ok("PUT", "/vault", "", "x-amz-bucket-object-lock-enabled", "true")
+	l.ok("PUT", "/plain", "")
+	l.ok("PUT", "/plain", "")
+	l.fails(s3.BucketAlreadyOwnedByYou, "PUT", "/plain", "", "x-amz-bucket-object-lock-enabled", "true")
+}
