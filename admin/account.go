@@ -134,9 +134,9 @@ func decode(w http.ResponseWriter, r *http.Request, in any) error {
 func (h *handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	code := http.StatusServiceUnavailable
 	switch {
-	case errors.Is(err, iam.ErrNoSuchAccount), errors.Is(err, iam.ErrNoSuchUser), errors.Is(err, iam.ErrNoSuchKey), errors.Is(err, ErrNoSuchJob):
+	case errors.Is(err, iam.ErrNoSuchAccount), errors.Is(err, iam.ErrNoSuchUser), errors.Is(err, iam.ErrNoSuchKey), errors.Is(err, ErrNoSuchJob), errors.Is(err, ErrNoEncryptionKey):
 		code = http.StatusNotFound
-	case errors.Is(err, iam.ErrExists), errors.Is(err, iam.ErrInUse), errors.Is(err, ErrDisk):
+	case errors.Is(err, iam.ErrExists), errors.Is(err, iam.ErrInUse), errors.Is(err, ErrDisk), errors.Is(err, ErrEncryptionKey):
 		code = http.StatusConflict
 	case errors.Is(err, iam.ErrInvalid):
 		code = http.StatusBadRequest

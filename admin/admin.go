@@ -15,6 +15,7 @@
 //	     /-/accounts  accounts and their users; JSON
 //	     /-/keys      access keys; JSON
 //	     /-/disks     disks; JSON
+//	     /-/encryption-keys, /-/master-key   keys of server-side encryption; JSON
 //	GET  /-/debug/pprof/…
 //
 // Jobs, disks, accounts and keys need a token, that of the root credentials or one that only
@@ -91,7 +92,9 @@ type Options struct {
 	JobDirectory JobDirectory
 	// DiskDirectory is shown likewise.
 	DiskDirectory DiskDirectory
-	Tokens        []string
+	// EncryptionKeyDirectory is shown likewise.
+	EncryptionKeyDirectory EncryptionKeyDirectory
+	Tokens                 []string
 	// Logger gets what a client cannot be told any more. Nil discards it.
 	Logger *slog.Logger
 }
@@ -133,6 +136,9 @@ func NewHandler(o Options) http.Handler {
 	}
 	if o.DiskDirectory != nil {
 		h.handleDisks(mux)
+	}
+	if o.EncryptionKeyDirectory != nil {
+		h.handleEncryptionKeys(mux)
 	}
 	mux.Handle("GET "+pathPprof, http.StripPrefix("/-", h.profiles()))
 	return addressed(http.NewCrossOriginProtection().Handler(mux))

@@ -168,6 +168,17 @@ func (r *Reader) AccessKeys(account, user, after string, limit int) (keys []Acce
 	return keys, more, nil
 }
 
+// AllAccessKeys lists the access keys of everybody by key, as [Reader.Accounts] does.
+func (r *Reader) AllAccessKeys(after string, limit int) (keys []AccessKey, more bool, err error) {
+	return named(r, r.keys.accessKey(""), after, limit, func(key string, v []byte) (*AccessKey, error) {
+		k, err := decodeAccessKey(v)
+		if err == nil {
+			k.Key = key
+		}
+		return k, err
+	})
+}
+
 // MasterKeys are the master keys under which secrets were sealed.
 func (r *Reader) MasterKeys() ([]MasterKey, error) {
 	keys, _, err := named(r, r.keys.identity(identityMasterKey, 8), "", 0, func(id string, v []byte) (*MasterKey, error) {
@@ -316,6 +327,13 @@ func (r *Reader) OwnerDeleted(canonical string) (bool, error) {
 // PutMasterKey records what shows that a master key is the right one.
 func (t *Tx) PutMasterKey(k *MasterKey) error {
 	t.set(t.keys.masterKey(k.ID), encodeMasterKey(k))
+	return t.err
+}
+
+// DeleteMasterKey forgets a master key. The caller has seen that nothing is
+// sealed under it, and that nothing will be.
+func (t *Tx) DeleteMasterKey(id uint64) error {
+	t.kv.Delete(t.keys.masterKey(id))
 	return t.err
 }
 

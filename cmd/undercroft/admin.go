@@ -35,6 +35,7 @@ What there is to do
   account   manage accounts: create, list, show, set, disable, enable, delete
   user      manage the users of accounts and their policies
   key       manage access keys: create, list, rotate, disable, enable, delete
+  keys      manage encryption keys: list, show, create, rotate, disable, enable, delete
   metadata  backup --out DIR: a consistent copy of the metadata, made on the server's machine while it runs
 
 "undercroft admin COMMAND --help" explains one and its like: jobs those of background work,

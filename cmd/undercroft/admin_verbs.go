@@ -57,6 +57,7 @@ func topics() []topic {
 	return []topic{
 		{jobUsageText, jobVerbs()},
 		{diskUsageText, diskVerbs()},
+		{encryptionKeyUsageText, encryptionKeyVerbs()},
 		{accountUsageText, slices.Concat(accountVerbs(), userVerbs(), keyVerbs(), metadataVerbs())},
 	}
 }
@@ -165,7 +166,7 @@ func (v verb) parse(args []string) (*verbInput, error) {
 }
 
 func isSwitch(flag string) bool {
-	return slices.Contains([]string{"no-key", "now", "watch", "cancel", "lost"}, flag)
+	return slices.Contains([]string{"no-key", "now", "watch", "cancel", "lost", "yes"}, flag)
 }
 
 // findToken returns what opens the admin listener: the token that the named

@@ -47,6 +47,8 @@ type system struct {
 	Jobs admin.JobDirectory
 	// Disks keeps the disks.
 	Disks admin.DiskDirectory
+	// Keys keeps the encryption keys.
+	Keys admin.EncryptionKeyDirectory
 	// Directories are the data directories that are open and ours. One that is
 	// missing, or is empty where data used to be, is not among them, and
 	// nothing is written into it.
@@ -122,6 +124,7 @@ func assemble(ctx context.Context, cfg config.Config, p parts) (*system, error) 
 		Directory:      who,
 		Jobs:           jobs{store},
 		Disks:          disks{store},
+		Keys:           encryptionKeys{keySet, store, who},
 		Directories:    store.Directories(),
 		Failed:         store.Failed(),
 		Err:            store.Err,

@@ -114,18 +114,22 @@ func (k *keySet) open(_ context.Context, db *metadata.DB) (keys.Providers, error
 	k.ring = ring
 	local := k.metrics.observe("local", ring)
 	if k.vault == nil {
-		name := k.cfg.DefaultKey
-		if name == "" {
-			name = keyring.SSEKMS
-		}
-		return keys.Providers{S3: local, KMS: local, BucketKeys: local, Default: name}, nil
+		return keys.Providers{S3: local, KMS: local, BucketKeys: local, Default: k.defaultKey()}, nil
 	}
-	out := keys.Providers{S3: local, KMS: k.metrics.observe("vault", k.vault), Default: k.cfg.DefaultKey}
+	out := keys.Providers{S3: local, KMS: k.metrics.observe("vault", k.vault), Default: k.defaultKey()}
 	out.BucketKeys = out.KMS
 	if k.cache != nil {
 		out.BucketKeys = k.cache
 	}
 	return out, nil
+}
+
+// defaultKey is the key of SSE-KMS for who names none; empty: there is none.
+func (k *keySet) defaultKey() string {
+	if k.vault == nil && k.cfg.DefaultKey == "" {
+		return keyring.SSEKMS
+	}
+	return k.cfg.DefaultKey
 }
 
 // close wipes the keys in memory.

@@ -66,6 +66,21 @@ type observedRing struct {
 	ring *keyring.Keyring
 }
 
+// List and Drop let the job rewrap end old versions.
+func (o observedRing) List(ctx context.Context) ([]metadata.EncryptionKey, error) {
+	return o.ring.List(ctx)
+}
+
+// Drop is that of the keyring.
+func (o observedRing) Drop(ctx context.Context, name string, below uint32) (metadata.EncryptionKey, error) {
+	return o.ring.Drop(ctx, name, below)
+}
+
+// SealedUnder is that of the keyring.
+func (o observedRing) SealedUnder(x *metadata.Encryption) (name string, version uint32, ok bool) {
+	return o.ring.SealedUnder(x)
+}
+
 // MayPublish is that of the keyring.
 func (o observedRing) MayPublish(r *metadata.Reader, keyID string, sealed []byte) (bool, error) {
 	return o.ring.MayPublish(r, keyID, sealed)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -86,6 +87,10 @@ func readMasterKey(name string) (directory.MasterKey, error) {
 	text, err := io.ReadAll(io.LimitReader(file, maxKept))
 	if err = errors.Join(err, file.Close()); err != nil {
 		return directory.MasterKey{}, fmt.Errorf("master-key-file: %w", err)
+	}
+	defer clear(text)
+	if kept := (keptMasterKey{}); json.Unmarshal(text, &kept) == nil && kept.MasterKey != "" {
+		text = []byte(kept.MasterKey) // a file that a data directory keeps
 	}
 	key, err := directory.ParseMasterKey(strings.TrimSpace(string(text)))
 	if err != nil {

@@ -220,16 +220,17 @@ func (s *server) keep(ctx context.Context, sys *system, root rootCredentials, ma
 func (s *server) adminOptions(sys *system, root rootCredentials) admin.Options {
 	token := makeToken(vfs.Default(), sys.Directories, s.logger)
 	return admin.Options{
-		Directory:      sys.Directory,
-		JobDirectory:   sys.Jobs,
-		DiskDirectory:  sys.Disks,
-		Tokens:         []string{token, admin.RootToken(root.AccessKey, string(root.SecretKey))},
-		Conditions:     append([]admin.Condition{{Name: "serving", Check: s.phase.check}}, sys.Conditions...),
-		Metrics:        s.registry,
-		Status:         sys.Status,
-		Checker:        sys.Checker,
-		BackupMetadata: sys.BackupMetadata,
-		Logger:         s.logger,
+		Directory:              sys.Directory,
+		JobDirectory:           sys.Jobs,
+		DiskDirectory:          sys.Disks,
+		EncryptionKeyDirectory: sys.Keys,
+		Tokens:                 []string{token, admin.RootToken(root.AccessKey, string(root.SecretKey))},
+		Conditions:             append([]admin.Condition{{Name: "serving", Check: s.phase.check}}, sys.Conditions...),
+		Metrics:                s.registry,
+		Status:                 sys.Status,
+		Checker:                sys.Checker,
+		BackupMetadata:         sys.BackupMetadata,
+		Logger:                 s.logger,
 	}
 }
 

@@ -46,23 +46,23 @@ func kmsCompanions(name string) []string {
 }
 
 func TestRefusalsOfKeyProviders(t *testing.T) {
-	for args, want := range map[string]string{
-		"--kms=aws":                                `flag --kms: "aws" is not one of local, vault`,
-		"--kms=vault":                              "flag --kms: it needs kms-vault-address",
-		"--kms=vault --kms-vault-address=http:/":   `flag --kms-vault-address: "http:/" is not like https://vault.example:8200`,
-		"--kms-vault-address=https://u:p@v":        "flag --kms-vault-address: it holds a password: give a token instead",
-		"--kms=vault --kms-vault-address=http://v": "flag --kms: it needs one of kms-vault-token-file, kms-vault-token and kms-vault-role-id",
-		"--kms=vault --kms-vault-address=http://v --kms-vault-token=a --kms-vault-token-file=b": "flag --kms: it needs one of kms-vault-token-file, kms-vault-token and kms-vault-role-id",
-		"--kms=vault --kms-vault-address=http://v --kms-vault-role-id=a":                        "flag --kms-vault-role-id: it needs kms-vault-secret-id-file too",
-		"--kms-vault-address=http://v":        "default of kms: settings of Vault are given: give kms vault too, or none of them",
-		"--kms-vault-token=x":                 "default of kms: settings of Vault are given: give kms vault too, or none of them",
-		"--kms-default-key=a/b":               `flag --kms-default-key: "a/b" is not the name of a key: letters, digits and ._- after a letter or digit`,
-		"--kms-default-key=undercroft-sse-s3": "flag --kms-default-key: undercroft-sse-s3 is the key of SSE-S3, and of nothing else",
-		"--kms-timeout=1ms":                   "flag --kms-timeout: 1ms is less than 100ms",
-		"--kms=vault --kms-vault-address=http://v --kms-vault-secret-id-file=s --kms-vault-token=x": "flag --kms-vault-secret-id-file: it needs kms-vault-role-id too",
+	for _, tt := range [][2]string{
+		{"--kms=aws", `flag --kms: "aws" is not one of local, vault`},
+		{"--kms=vault", "flag --kms: it needs kms-vault-address"},
+		{"--kms=vault --kms-vault-address=http:/", `flag --kms-vault-address: "http:/" is not like https://vault.example:8200`},
+		{"--kms-vault-address=https://u:p@v", "flag --kms-vault-address: it holds a password: give a token instead"},
+		{"--kms=vault --kms-vault-address=http://v", "flag --kms: it needs one of kms-vault-token-file, kms-vault-token and kms-vault-role-id"},
+		{"--kms=vault --kms-vault-address=http://v --kms-vault-token=a --kms-vault-token-file=b", "flag --kms: it needs one of kms-vault-token-file, kms-vault-token and kms-vault-role-id"},
+		{"--kms=vault --kms-vault-address=http://v --kms-vault-role-id=a", "flag --kms-vault-role-id: it needs kms-vault-secret-id-file too"},
+		{"--kms-vault-address=http://v", "default of kms: settings of Vault are given: give kms vault too, or none of them"},
+		{"--kms-vault-token=x", "default of kms: settings of Vault are given: give kms vault too, or none of them"},
+		{"--kms-default-key=a/b", `flag --kms-default-key: "a/b" is not the name of a key: letters, digits and ._- after a letter or digit`},
+		{"--kms-default-key=undercroft-sse-s3", "flag --kms-default-key: undercroft-sse-s3 is the key of SSE-S3, and of nothing else"},
+		{"--kms-timeout=1ms", "flag --kms-timeout: 1ms is less than 100ms"},
+		{"--kms=vault --kms-vault-address=http://v --kms-vault-secret-id-file=s --kms-vault-token=x", "flag --kms-vault-secret-id-file: it needs kms-vault-role-id too"},
 	} {
-		if _, err := load(append(strings.Fields(args), "--data=/d"), nil, ""); err == nil || err.Error() != want {
-			t.Errorf("%s: %v, want %s", args, err, want)
+		if _, err := load(append(strings.Fields(tt[0]), "--data=/d"), nil, ""); err == nil || err.Error() != tt[1] {
+			t.Errorf("%s: %v, want %s", tt[0], err, tt[1])
 		}
 	}
 }

@@ -155,6 +155,23 @@ func (s *System) open(ctx context.Context) error {
 // openMetadata opens the engine on the mirrors that are current, and records
 // that there is a state from now on.
 func (s *System) openMetadata(dirs *directories) (err error) {
+	if err := s.openEngine(dirs, nil); err != nil {
+		return err
+	}
+	var engine kv.Engine = s.engine
+	if s.opts.Wrap != nil {
+		engine = s.opts.Wrap(engine)
+	}
+	s.DB, err = metadata.Open(engine, metadata.Options{Now: s.opts.Now})
+	if err != nil {
+		return err
+	}
+	return s.mirror.SetInitialised()
+}
+
+// openEngine opens the engine on the mirrors that are current, with options that
+// change, if it is set, has changed.
+func (s *System) openEngine(dirs *directories, change func(*pebble.Options)) (err error) {
 	s.mirror, err = mirror.Open(s.mirrorOptions(dirs))
 	if err != nil {
 		return refused(err, s.opts.Dirs)
@@ -169,6 +186,9 @@ func (s *System) openMetadata(dirs *directories) (err error) {
 		e.Now = s.opts.Now
 	}
 	e.FreesSpace, e.MustExist = freesSpace, s.mirror.Initialised()
+	if change != nil {
+		change(&e)
+	}
 	s.engine, err = pebble.Open(mirror.Virtual, e)
 	switch {
 	case errors.Is(err, pebble.ErrNotThere):
@@ -177,15 +197,7 @@ func (s *System) openMetadata(dirs *directories) (err error) {
 	case err != nil:
 		return fmt.Errorf("open the metadata in %s: %w", strings.Join(homes, ", "), err)
 	}
-	var engine kv.Engine = s.engine
-	if s.opts.Wrap != nil {
-		engine = s.opts.Wrap(engine)
-	}
-	s.DB, err = metadata.Open(engine, metadata.Options{Now: s.opts.Now})
-	if err != nil {
-		return err
-	}
-	return s.mirror.SetInitialised()
+	return nil
 }
 
 // freesSpace names the transaction classes that go on when the disk of the
@@ -219,18 +231,18 @@ func (s *System) openData(ctx context.Context) error {
 	s.Objects = objects.New(s.DB, store, objects.Options{
 		Region: s.opts.Region, InlineLimit: s.opts.InlineLimit, Keys: sealers, Now: s.opts.Now, Logger: s.opts.Logger,
 	})
-	s.startSteward(ctx)
+	s.startSteward(ctx, s.rewrapJob(sealers))
 	return nil
 }
 
-func (s *System) startSteward(ctx context.Context) {
+func (s *System) startSteward(ctx context.Context, extra ...steward.Job) {
 	o := s.opts.Steward
 	o.Now, o.Logger, o.Sole = s.opts.Now, s.opts.Logger, true
 	s.scrubbing = newScrubMetadata(s.mirror, o.ScrubInterval, s.opts.Now)
 	l := s.opts.Lifecycle
 	l.Now, l.Logger = s.opts.Now, s.opts.Logger
 	s.lifecycle = steward.NewLifecycle(s.DB, s.Objects, l)
-	o.ExtraJobs = append(o.ExtraJobs, s.scrubbing, s.lifecycle, &lockClock{db: s.DB, log: s.opts.Logger})
+	o.ExtraJobs = append(append(o.ExtraJobs, extra...), s.scrubbing, s.lifecycle, &lockClock{db: s.DB, log: s.opts.Logger})
 	s.Steward = steward.New(s.DB, s.Store, o)
 	if o.Interval >= 0 {
 		s.Steward.Start(ctx)

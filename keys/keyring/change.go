@@ -19,6 +19,8 @@ var (
 	ErrExists = errors.New("there is or was a key of that name")
 	// ErrReserved says that a key is needed by the store itself.
 	ErrReserved = errors.New("the key of SSE-S3 is never disabled or deleted")
+	// ErrName says that a text cannot be the name of a key.
+	ErrName = fmt.Errorf("a name has letters, digits and ._- after a letter or digit, at most %d", keys.MaxName)
 	// ErrLimit says that there are too many keys or versions.
 	ErrLimit = errors.New("too many")
 	// ErrDescription says that a description is too long.
@@ -31,7 +33,7 @@ const MaxKeys = 10_000
 // Create makes a key.
 func (k *Keyring) Create(ctx context.Context, name, description string) (metadata.EncryptionKey, error) {
 	if valid, err := keys.Name(name); err != nil || valid != name {
-		return metadata.EncryptionKey{}, fmt.Errorf("%w: a name has letters, digits and ._- after a letter or digit, at most %d", keys.ErrNoKey, keys.MaxName)
+		return metadata.EncryptionKey{}, fmt.Errorf("%q: %w", shorten(name), ErrName)
 	}
 	if len(description) > metadata.MaxKeyDescription {
 		return metadata.EncryptionKey{}, ErrDescription
@@ -60,6 +62,9 @@ func (k *Keyring) Create(ctx context.Context, name, description string) (metadat
 	})
 	return *key, err
 }
+
+// shorten bounds a text in an error.
+func shorten(text string) string { return text[:min(len(text), keys.MaxName)] }
 
 // addVersion gives a key a new version, sealed.
 func (k *Keyring) addVersion(key *metadata.EncryptionKey) error {
@@ -169,19 +174,30 @@ func (k *Keyring) Retire(ctx context.Context, name string) (metadata.EncryptionK
 	})
 }
 
-// Drop destroys the versions of a key that are retired: what is sealed under
-// them is lost.
-func (k *Keyring) Drop(ctx context.Context, name string) (metadata.EncryptionKey, error) {
+// Drop destroys the versions of a key below a number, of those that are retired:
+// what is sealed under them is lost.
+func (k *Keyring) Drop(ctx context.Context, name string, below uint32) (metadata.EncryptionKey, error) {
 	return k.change(ctx, name, func(key *metadata.EncryptionKey) error {
 		kept := key.Versions[:0]
 		for _, v := range key.Versions {
-			if v.Number >= key.Oldest {
+			if v.Number >= min(below, key.Oldest) {
 				kept = append(kept, v)
 			}
 		}
 		key.Versions = kept
 		return nil
 	})
+}
+
+// SealedUnder is the key and the version that the data key of a row is sealed
+// under. It is false where that is none of a keyring: what another provider sealed
+// has another form.
+func (k *Keyring) SealedUnder(x *metadata.Encryption) (name string, version uint32, ok bool) {
+	version, err := keys.WrappedVersion(x.DataKey)
+	if x.Mode == metadata.EncryptedS3 {
+		return keys.SSES3, version, err == nil
+	}
+	return x.KeyID, version, err == nil
 }
 
 // change reads, changes and writes a key.

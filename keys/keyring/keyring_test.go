@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -96,7 +97,7 @@ func store(t *testing.T, provider, admin *Keyring) keystest.Store {
 		Drop: func(t *testing.T, name string) {
 			t.Helper()
 			must(admin.Retire)(t, name)
-			must(admin.Drop)(t, name)
+			must(admin.dropAll)(t, name)
 		},
 	}
 }
@@ -154,7 +155,7 @@ func TestChangesThatAreRefused(t *testing.T) {
 	if _, err := k.Create(t.Context(), "a", ""); err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]error{"a": ErrExists, "": keys.ErrNoKey, "a/b": keys.ErrNoKey, "alias/b": keys.ErrNoKey, strings.Repeat("a", keys.MaxName+1): keys.ErrNoKey} {
+	for name, want := range map[string]error{"a": ErrExists, "": ErrName, "a/b": ErrName, "alias/b": ErrName, strings.Repeat("a", keys.MaxName+1): ErrName} {
 		if _, err := k.Create(t.Context(), name, ""); !errors.Is(err, want) {
 			t.Errorf("Create(%q): %v, want %v", name, err, want)
 		}
@@ -162,7 +163,7 @@ func TestChangesThatAreRefused(t *testing.T) {
 	if _, err := k.Create(t.Context(), "b", strings.Repeat("x", metadata.MaxKeyDescription+1)); !errors.Is(err, ErrDescription) {
 		t.Errorf("a long description: %v", err)
 	}
-	for name, change := range map[string]changer{"Rotate": k.Rotate, "Disable": k.Disable, "Enable": k.Enable, "Delete": k.Delete, "Retire": k.Retire, "Drop": k.Drop, "Show": k.Show} {
+	for name, change := range map[string]changer{"Rotate": k.Rotate, "Disable": k.Disable, "Enable": k.Enable, "Delete": k.Delete, "Retire": k.Retire, "Drop": k.dropAll, "Show": k.Show} {
 		if _, err := change(t.Context(), "none"); !errors.Is(err, keys.ErrNoKey) {
 			t.Errorf("%s of no key: %v", name, err)
 		}
@@ -197,8 +198,12 @@ func TestVersionsAreBounded(t *testing.T) {
 	if _, err := k.Rotate(t.Context(), "a"); !errors.Is(err, ErrLimit) {
 		t.Errorf("one version more: %v", err)
 	}
+	must(k.dropAll)(t, "a") // nothing is retired yet
 	must(k.Retire)(t, "a")
-	must(k.Drop)(t, "a")
+	if row, err := k.Drop(t.Context(), "a", 3); err != nil || row.Versions[0].Number != 3 {
+		t.Errorf("dropped below 3: %+v, %v", row.Versions[0], err)
+	}
+	must(k.dropAll)(t, "a")
 	row, err := k.Rotate(t.Context(), "a")
 	if err != nil || len(row.Versions) != 2 || row.Versions[1].Number != metadata.MaxKeyVersions+1 {
 		t.Errorf("after the old ones were dropped: %+v, %v", row, err)
@@ -286,6 +291,11 @@ func TestNewNeedsItsOptions(t *testing.T) {
 			t.Errorf("made without %s", name)
 		}
 	}
+}
+
+// dropAll drops whatever is retired.
+func (k *Keyring) dropAll(ctx context.Context, name string) (metadata.EncryptionKey, error) {
+	return k.Drop(ctx, name, math.MaxUint32)
 }
 
 func second(_ *Keyring, err error) error { return err }
