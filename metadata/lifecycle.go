@@ -36,6 +36,7 @@ func (f LifecycleFields) last() uint64 {
 		return attrTag
 	case LifecycleClasses:
 		return attrStorageClass
+	case LifecycleTimes:
 	}
 	return objectModified
 }

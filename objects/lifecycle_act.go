@@ -169,7 +169,7 @@ func (c *court) end(v *victim, tally *LifecycleTally) error {
 	// A delete marker leaves what it hides as it is, but for a null version in whose place it comes.
 	gone := ruling.kind != lifecycleExpire || c.bucket.Versioning != metadata.VersioningEnabled
 	slot := &slot{tx: c.tx, bucket: c.bucket, key: v.key, lockTime: c.svc.LockTime()}
-	if gone && slot.mayDrop(row) != nil {
+	if gone && row.Locked(slot.lockTime, false) {
 		tally.Locked++
 		return nil
 	}
@@ -180,8 +180,10 @@ func (c *court) end(v *victim, tally *LifecycleTally) error {
 		return c.expire(slot)
 	case lifecycleMarker:
 		tally.Markers++
-	default:
+	case lifecycleNoncurrent:
 		tally.Noncurrent++
+	case lifecycleKeep, lifecycleMove:
+		return nil
 	}
 	return slot.drop(row)
 }

@@ -215,7 +215,7 @@ func (sc *scan) walk(r *metadata.Reader, rng metadata.VersionRange) (more bool, 
 			return true, nil
 		}
 	}
-	sc.settle(true)
+	sc.settle()
 	next.Key = append(next.Key[:0:0], next.Key...)
 	return false, it.Err()
 }
@@ -226,7 +226,10 @@ func (sc *scan) full() bool { return len(sc.victims) >= lifecycleVictims || sc.m
 // look asks the judge about the current row, and moves the cursor behind it.
 func (sc *scan) look(key []byte) {
 	next, row, v := &sc.out.Next, &sc.row, &sc.one
-	sc.settle(row.Latest)
+	if !row.Latest {
+		sc.pending = nil // there is something below it
+	}
+	sc.settle()
 	if row.Latest {
 		next.Key = append(next.Key[:0:0], key...)
 		next.Top, next.Newer = row.Ord, 0
@@ -256,11 +259,11 @@ func (sc *scan) look(key []byte) {
 	}
 }
 
-// settle decides about a delete marker when it is known whether it is alone.
-func (sc *scan) settle(alone bool) {
+// settle decides about a delete marker that turned out to be alone, if there is one.
+func (sc *scan) settle() {
 	p := sc.pending
 	sc.pending = nil
-	if p == nil || !alone {
+	if p == nil {
 		return
 	}
 	v := candidate{key: []byte(p.key), created: p.created, marker: true, latest: true, alone: true}

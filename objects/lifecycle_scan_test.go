@@ -427,18 +427,18 @@ func TestLifecycleMovesBetweenClasses(t *testing.T) {
 		for _, v := range out.Versions {
 			all = append(all, v.StorageClass)
 		}
-		return strings.Join(all, " ")
+		return strings.Join(all, ",")
 	}
 	for _, step := range []struct {
 		days  int
 		moved int64
 		want  string
 	}{
-		{0, 0, "STANDARD STANDARD STANDARD STANDARD"},
-		{2, 2, "COLD STANDARD COLD STANDARD"},
-		{4, 2, "COLD FROZEN COLD FROZEN"},
-		{6, 2, "FROZEN FROZEN FROZEN FROZEN"},
-		{20, 0, "FROZEN FROZEN FROZEN FROZEN"},
+		{0, 0, "STANDARD,STANDARD,STANDARD,STANDARD"},
+		{2, 2, "COLD,STANDARD,COLD,STANDARD"},
+		{4, 2, "COLD,FROZEN,COLD,FROZEN"},
+		{6, 2, "FROZEN,FROZEN,FROZEN,FROZEN"},
+		{20, 0, "FROZEN,FROZEN,FROZEN,FROZEN"},
 	} {
 		if got := e.age(time.Duration(step.days)*day, 2); got.Transitions != step.moved || got.Acted() != step.moved {
 			t.Errorf("after %d days: %+v", step.days, got)

@@ -14,19 +14,19 @@ import (
 func anyClass(s3.StorageClass) bool { return true }
 
 // rulesOf parses the inside of a configuration.
-func rulesOf(t testing.TB, inside string) *Lifecycle {
-	t.Helper()
+func rulesOf(tb testing.TB, inside string) *Lifecycle {
+	tb.Helper()
 	n := 0
 	c, err := s3.DecodeLifecycle([]byte("<LifecycleConfiguration>"+inside+"</LifecycleConfiguration>"), anyClass, func() string {
 		n++
 		return fmt.Sprint("id", n)
 	})
 	if err != nil {
-		t.Fatalf("%s: %v", inside, err)
+		tb.Fatalf("%s: %v", inside, err)
 	}
 	l, err := ParseLifecycle(c.AppendStored(nil))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return l
 }

@@ -57,7 +57,11 @@ func ParseLifecycle(stored []byte) (*LifecycleConfiguration, error) {
 // AppendStored appends the configuration as it is kept: the document with what came
 // in a header, compressed where it is long.
 func (c *LifecycleConfiguration) AppendStored(dst []byte) []byte {
-	plain := c.appendXML(nil, true)
+	plain := openDocument(nil, lifecycleRoot)
+	if c.Minimum != TransitionMinimumAll {
+		plain = appendOptional(plain, lifecycleMinimum, string(c.Minimum))
+	}
+	plain = c.appendRules(plain)
 	if len(plain) <= plainLifecycle {
 		return append(dst, plain...)
 	}
@@ -295,7 +299,7 @@ func (x *xmlReader) lifecycleExpiration(e *LifecycleExpiration) error {
 	switch text = strings.TrimSpace(text); {
 	case err != nil:
 		return err
-	case (days && date) || (days && marker) || (date && marker) || !(days || date || marker):
+	case (days && date) || (days && marker) || (date && marker) || !days && !date && !marker:
 		return malformed("not one of Days, Date and ExpiredObjectDeleteMarker")
 	case marker && text != "true" && text != "false":
 		return malformed("ExpiredObjectDeleteMarker " + text)
@@ -367,13 +371,11 @@ func (x *xmlReader) lifecycleAbort() (days int, err error) {
 }
 
 // AppendXML appends the document of GetBucketLifecycleConfiguration.
-func (c *LifecycleConfiguration) AppendXML(dst []byte) []byte { return c.appendXML(dst, false) }
+func (c *LifecycleConfiguration) AppendXML(dst []byte) []byte {
+	return c.appendRules(openDocument(dst, lifecycleRoot))
+}
 
-func (c *LifecycleConfiguration) appendXML(dst []byte, stored bool) []byte {
-	dst = openDocument(dst, lifecycleRoot)
-	if stored && c.Minimum != TransitionMinimumAll {
-		dst = appendOptional(dst, lifecycleMinimum, string(c.Minimum))
-	}
+func (c *LifecycleConfiguration) appendRules(dst []byte) []byte {
 	for i := range c.Rules {
 		dst = c.Rules[i].appendXML(dst)
 	}

@@ -54,7 +54,7 @@ type LifecycleOptions struct {
 }
 
 // Lifecycle does what the lifecycle rules of buckets say: job "lifecycle". Once a day, after midnight
-// UTC, it goes through all buckets that have rules. How far a round is is kept in the job's row.
+// UTC, it goes through all buckets that have rules. The job's row says how far a round is.
 type Lifecycle struct {
 	db   *metadata.DB
 	in   buckets
