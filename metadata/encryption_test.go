@@ -204,3 +204,28 @@ func TestPutDataKey(t *testing.T) {
 		return err
 	})
 }
+
+// TestMoveOfEncryptedData: rows of moved extents lie where the stored bytes are,
+// which are more than the row's size.
+func TestMoveOfEncryptedData(t *testing.T) {
+	f := newMoveFixture(t)
+	o := &Object{
+		Key: "k", Ord: 1, Null: true, Size: 100 - sse.Overhead, Modified: f.db.Now(), Encryption: sealedUnder("k"), Token: f.db.NewToken(),
+		Data: Data{Kind: DataExtents, ID: f.db.NewDataID(), Extents: extentsOf(placeExtents(f.from, 0, 1, 100))},
+	}
+	update(t, f.db, func(tx *Tx) error {
+		if err := tx.Publish(o.Data.ID, placeExtents(f.from, 0, 1, 100)); err != nil {
+			return err
+		}
+		return tx.PutObject(f.b.ID, nil, o, nil)
+	})
+	update(t, f.db, func(tx *Tx) error { return tx.MoveExtents(o.Data.ID, f.home("k"), f.moves(0, 1)) })
+	clean(t, f.db)
+	view(t, f.db, func(r *Reader) error {
+		extents, start, err := r.Extents(o.Data.ID, 0, 0)
+		if err == nil && (len(extents) != 1 || start != 0 || extents[0].Partition != f.to.ID) {
+			t.Errorf("extents %+v from %d", extents, start)
+		}
+		return err
+	})
+}

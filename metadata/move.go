@@ -41,7 +41,7 @@ func (t *Tx) MoveExtents(id DataID, home Home, moves []Move) error {
 	}
 	m := &mover{tx: t, id: id, rows: map[string]*extentRow{}}
 	if carrier != nil {
-		m.carried = &extentRow{key: t.keys.extents(id, carrier.Size), extents: carrier.Data.Extents}
+		m.carried = &extentRow{key: t.keys.extents(id, carrier.stored()), extents: carrier.Data.Extents}
 	}
 	placed, old := make([]Placed, len(moves)), make([]Extent, len(moves))
 	for i := range moves {

@@ -144,6 +144,7 @@ func (m *machine) do(p *process, c *call, r *reply) error {
 	case aPut:
 		out, err := svc.PutObject(ctx, objects.PutObjectInput{
 			Bucket: bucket, Key: key, Body: m.body(c), Attributes: attributes(c.n), Precondition: c.cond.write(),
+			Encryption: m.encryption(),
 		})
 		r.version = versionOf(&out, c.n)
 		return err
@@ -157,7 +158,7 @@ func (m *machine) do(p *process, c *call, r *reply) error {
 		from, fromKey := nameOf(c.from)
 		in := objects.CopyObjectInput{
 			Source: objects.CopySource{Bucket: from, Key: fromKey, VersionID: s3.VersionID(c.version)},
-			Bucket: bucket, Key: key,
+			Bucket: bucket, Key: key, Encryption: m.encryption(),
 		}
 		if c.n != 0 {
 			in.Replace, in.Attributes = true, attributes(c.n)
@@ -178,7 +179,9 @@ func (m *machine) doUpload(ctx context.Context, svc *objects.Service, c *call, r
 	_, id := nameOf(c.id)
 	switch c.action {
 	case aCreate:
-		out, err := svc.CreateMultipartUpload(ctx, objects.CreateUploadInput{Bucket: bucket, Key: key, Attributes: attributes(c.n)})
+		out, err := svc.CreateMultipartUpload(ctx, objects.CreateUploadInput{
+			Bucket: bucket, Key: key, Attributes: attributes(c.n), Encryption: m.encryption(),
+		})
 		if r.id = string(bucket) + "/" + string(out.ID); err == nil {
 			m.lib.nameUpload(r.id, c.n)
 		}

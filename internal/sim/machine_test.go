@@ -18,8 +18,12 @@ import (
 	"github.com/undercroft/undercroft/blobd/disk"
 	"github.com/undercroft/undercroft/internal/single"
 	"github.com/undercroft/undercroft/internal/vfs/faultfs"
+	"github.com/undercroft/undercroft/keys"
+	"github.com/undercroft/undercroft/keys/memory"
+	"github.com/undercroft/undercroft/metadata"
 	"github.com/undercroft/undercroft/metadata/kv"
 	"github.com/undercroft/undercroft/metadata/kv/pebble"
+	"github.com/undercroft/undercroft/objects"
 	"github.com/undercroft/undercroft/partition"
 	"github.com/undercroft/undercroft/steward"
 )
@@ -32,6 +36,9 @@ type shape struct {
 	grace    time.Duration
 	delay    time.Duration // of repair
 	inline   int64
+	// encrypted says that everything is written with SSE-S3. All or nothing: a copy
+	// that changes it has an entity tag of its own.
+	encrypted bool
 }
 
 func shapeOf(rng *rand.Rand) shape {
@@ -46,6 +53,7 @@ func shapeOf(rng *rand.Rand) shape {
 	s.grace = []time.Duration{-1, time.Minute}[rng.IntN(2)]
 	s.delay = []time.Duration{-1, 15 * time.Minute}[rng.IntN(2)]
 	s.inline = []int64{0, -1, 20_000}[rng.IntN(3)]
+	s.encrypted = s.delay < 0 // half of the seeds, and none of those that are kept draws another number for it
 	return s
 }
 
@@ -68,6 +76,15 @@ type machine struct {
 	rot     []spoiled        // what the media changed by themselves
 	rules   []*standing
 	readers []*reader
+	keys    *memory.Provider
+}
+
+// encryption is how everything is written.
+func (m *machine) encryption() objects.Encryption {
+	if m.shape.encrypted {
+		return objects.Encryption{Mode: objects.EncryptedS3}
+	}
+	return objects.Encryption{}
 }
 
 // standing is a fault of a disk that stays until it is mended.
@@ -188,6 +205,9 @@ func (m *machine) options(p *process) single.Options {
 		Engine: pebble.Options{ReserveBytes: -1, BallastBytes: -1, MemTableBytes: m.shape.memtable, CacheBytes: 1 << 20},
 		Steward: steward.Options{
 			Interval: -1, Grace: m.shape.grace, IntentAge: time.Hour, SweepAfter: -1, RepairDelay: m.shape.delay,
+		},
+		Keys: func(context.Context, *metadata.DB) (keys.Providers, error) {
+			return keys.Providers{S3: m.keys}, nil
 		},
 		Logger: slog.New(&journal{m.plan}),
 		Wrap: func(e kv.Engine) kv.Engine {

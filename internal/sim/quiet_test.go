@@ -292,7 +292,7 @@ func (m *machine) mustBeTidy() {
 func (m *machine) survives() {
 	m.t.Helper()
 	other := &machine{
-		plan: m.plan, t: m.t, shape: m.shape, p: m.p.clone(), lib: m.lib, world: m.world,
+		plan: m.plan, t: m.t, shape: m.shape, p: m.p.clone(), lib: m.lib, world: m.world, keys: m.keys,
 		dirs: slices.Clone(m.dirs), away: map[string]*node{}, photos: map[string]*node{}, hurt: map[string]bool{},
 	}
 	other.p.losePower(m.rng)

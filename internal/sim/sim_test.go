@@ -13,6 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/undercroft/undercroft/keys"
+	"github.com/undercroft/undercroft/keys/memory"
 	"github.com/undercroft/undercroft/objects"
 	"github.com/undercroft/undercroft/s3"
 )
@@ -29,7 +31,7 @@ func run(t *testing.T, seed uint64, steps int) map[string]int {
 	p := &plan{rng: rand.New(rand.NewPCG(seed, 42)), turn: int(seed * 7), seen: map[string]int{}}
 	synctest.Test(t, func(t *testing.T) {
 		m := &machine{
-			plan: p, t: t, shape: shapeOf(p.rng), p: newPlatter(), lib: newLibrary(),
+			plan: p, t: t, shape: shapeOf(p.rng), p: newPlatter(), lib: newLibrary(), keys: memory.New(keys.SSES3),
 			away: map[string]*node{}, photos: map[string]*node{}, hurt: map[string]bool{},
 			world: &world{modes: map[s3.BucketName]mode{"plain": unversioned, "kept": enabled}, keys: map[string][]version{}, uploads: map[string]upload{}},
 		}
