@@ -210,7 +210,7 @@ func (s *server) keep(ctx context.Context, sys *system, root rootCredentials, ma
 		return root, err
 	}
 	if master.origin == originGenerated {
-		s.logger.InfoContext(ctx, "master key made; keep a copy elsewhere, for without it the secrets of access keys are lost",
+		s.logger.InfoContext(ctx, "master key made; keep a copy elsewhere, for without it the secrets of access keys and all that is encrypted with the store's keys are lost",
 			slog.String("file", masterKeyFile().path(sys.Directories[0])))
 	}
 	return root, nil
