@@ -79,6 +79,9 @@
 //
 // # Who runs what
 //
+// Lifecycle, which internal/single adds to these jobs, decides nothing: objects says what the rules of a
+// bucket want, again in the transaction that does it. The job chooses when and how fast, and remembers how far it is.
+//
 // A loop runs its job while this process has the job's lease and the administrator has not
 // paused it; both are in the job's row j. A lease chooses who works and protects nothing: what is
 // said above holds with any number of processes at the same work. Bulk I/O goes through a pace, which
