@@ -60,6 +60,18 @@ func (m *encryptionModel) source(v *encryptedVersion) objects.CopySource {
 	return objects.CopySource{Bucket: bucket, Key: v.key, VersionID: v.id, CustomerKey: m.modes[v.as].Customer}
 }
 
+func (m *encryptionModel) class() s3.StorageClass {
+	return []s3.StorageClass{"", "", rare, cold}[m.rng.IntN(4)]
+}
+
+// transition moves the ciphertext of a version as it is.
+func (m *encryptionModel) transition(v *encryptedVersion) {
+	_, err := m.Transition(m.ctx, objects.TransitionInput{
+		Bucket: bucket, Key: v.key, VersionID: v.id, Class: []s3.StorageClass{"STANDARD", rare, cold}[m.rng.IntN(3)],
+	})
+	m.must(err)
+}
+
 func (m *encryptionModel) put() {
 	as, data := m.mode(), m.bytes(6*mib)
 	body := bodyOf(data)
@@ -73,7 +85,9 @@ func (m *encryptionModel) put() {
 
 func (m *encryptionModel) copy(v *encryptedVersion) {
 	as := m.mode()
-	out, err := m.CopyObject(m.ctx, objects.CopyObjectInput{Source: m.source(v), Bucket: bucket, Key: m.key(), Owner: owner, Encryption: m.modes[as]})
+	out, err := m.CopyObject(m.ctx, objects.CopyObjectInput{
+		Source: m.source(v), Bucket: bucket, Key: m.key(), Owner: owner, Encryption: m.modes[as], StorageClass: string(m.class()),
+	})
 	m.must(err)
 	m.add(out.Object, v.data, as)
 }
@@ -131,11 +145,11 @@ func TestEncryptionModel(t *testing.T) {
 	heavy(t)
 	for seed := range rounds(3, 60) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			e, p := openEncrypting(t)
+			e, p := openEncrypting(t, withClasses)
 			e.must(e.PutBucketVersioning(e.ctx, bucket, s3.VersioningEnabled))
 			m := &encryptionModel{env: e, rng: rand.New(rand.NewPCG(seed, 25)), modes: encryptions()}
 			for range 45 {
-				v, op := m.any(), m.rng.IntN(12)
+				v, op := m.any(), m.rng.IntN(15)
 				switch {
 				case v == nil || op < 3:
 					m.put()
@@ -151,6 +165,8 @@ func TestEncryptionModel(t *testing.T) {
 					m.rewrapAll()
 				case op == 10:
 					m.RunSteward()
+				case op < 14:
+					m.transition(v)
 				default:
 					m.restart()
 				}
