@@ -37,6 +37,7 @@ type sample struct {
 	mirror                                           mirror.Status
 	scrubRunning, scrubLeft, scrubAge                float64
 	lifecycle                                        steward.LifecycleTotals
+	lockBehind                                       float64
 }
 
 // Collector returns the store's metrics.
@@ -46,6 +47,7 @@ func (s *System) Collector() prometheus.Collector {
 		return entry{prometheus.NewDesc("undercroft_"+name, help, nil, nil), kind, get}
 	}
 	return &collector{s: s, entries: append(append(append(scrubMetrics(metric), compactMetrics(metric)...), lifecycleMetrics(metric)...), []entry{
+		metric("lock_clock_behind_seconds", "By how much the wall clock is ahead of the clock that retentions end by; 0 while nothing was ever locked.", gauge, func(v *sample) float64 { return v.lockBehind }),
 		metric("metadata_commits_total", "Metadata transactions applied.", counter, func(v *sample) float64 { return v.commits }),
 		metric("metadata_conflicts_total", "Metadata transactions tried again after a conflict.", counter, func(v *sample) float64 { return v.conflicts }),
 		metric("metadata_syncs_total", "Syncs of the metadata log.", counter, func(v *sample) float64 { return v.metadataSyncs }),
@@ -148,6 +150,7 @@ func (s *System) sample() *sample {
 		v.health = *h
 	}
 	v.lifecycle = s.lifecycle.Totals()
+	v.lockBehind = s.DB.LockTimeBehind().Seconds()
 	v.addScrub(s.Steward.Scrub(), s.opts.Now())
 	for _, d := range s.roster.attached() {
 		n := d.Stats()
