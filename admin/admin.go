@@ -87,6 +87,8 @@ type Options struct {
 	// BackupMetadata writes a copy of the metadata into a directory that does
 	// not exist, for requests with one of the Tokens.
 	BackupMetadata func(ctx context.Context, directory string) error
+	// ExportMetadata writes all of the metadata to w, for such requests too.
+	ExportMetadata func(ctx context.Context, w io.Writer) error
 	// Directory and JobDirectory are shown to requests with one of the Tokens.
 	Directory    Directory
 	JobDirectory JobDirectory
@@ -127,6 +129,9 @@ func NewHandler(o Options) http.Handler {
 	}
 	if o.BackupMetadata != nil {
 		mux.Handle("POST "+pathMetadataBackup, h.trusted(h.metadataBackup))
+	}
+	if o.ExportMetadata != nil {
+		mux.Handle("GET "+pathMetadataExport, h.trusted(h.metadataExport))
 	}
 	if o.Directory != nil {
 		h.handleDirectory(mux)

@@ -92,7 +92,7 @@ func (db *DB) identify(ctx context.Context) error {
 	fresh := cluster{format: Format, id: db.randomID()}
 	return db.Update(ctx, "open", func(tx *Tx) error {
 		if state, err := tx.importState(); err != nil || state != nil {
-			return cmp.Or(err, error(ErrImporting))
+			return cmp.Or(err, ErrImporting)
 		}
 		v, err := tx.get(db.keys.format())
 		if err != nil {

@@ -1,5 +1,16 @@
 package main
 
+// commonFlagsText ends the help of every topic but for its examples.
+const commonFlagsText = `Flags of all
+  --admin URL   the admin listener of the server. Default http://127.0.0.1:9001.
+  --data DIR    a data directory of the server, which keeps the admin token
+  --json        print JSON
+
+These commands need the right to administer: UNDERCROFT_ROOT_ACCESS_KEY and
+UNDERCROFT_ROOT_SECRET_KEY in the environment, or --data (or UNDERCROFT_DATA) on the
+machine of the server, as a user who may read its directories.
+`
+
 const accountUsageText = `Manage the accounts, users, access keys and metadata of a running server.
 
 Usage: undercroft admin account|user|key|metadata COMMAND [ARGUMENTS] [FLAGS]
@@ -49,22 +60,25 @@ Access keys, of a user or, without --user, of the account's root
 Metadata
   metadata backup --out DIR
       Write a consistent copy of the metadata into a new directory, on the server's
-      machine and outside of its data directories. docs/operations/metadata.md says how
-      to restore it.
+      machine and outside of its data directories.
+  metadata export FILE|- [--offline]
+      Write all rows of the metadata, at one version and with checksums, as a stream that
+      any engine can import. --offline reads the directories of a server that is stopped.
+  metadata import FILE|- [--replace] [--accept-problems]
+      Import an export into the directories of a server that is stopped, all of which --data
+      names: they are new, or their metadata is gone. An import that was cut off goes on
+      when it is run again; until it has ended the server does not start. --replace
+      deletes metadata that is there; --accept-problems imports also what the checker
+      finds to be broken.
+      docs/operations/metadata.md says how to restore a backup and an export.
 
-Flags of all
-  --admin URL   the admin listener of the server. Default http://127.0.0.1:9001.
-  --data DIR    a data directory of the server, which keeps the admin token
-  --json        print JSON
-
-These commands need the right to administer: UNDERCROFT_ROOT_ACCESS_KEY and
-UNDERCROFT_ROOT_SECRET_KEY in the environment, or --data (or UNDERCROFT_DATA) on the
-machine of the server, as a user who may read its directories.
-
+` + commonFlagsText + `
 Examples
   undercroft admin account create --data ./data --name "Backups" --email backup@example.com
   undercroft admin user create backup@example.com nightly --policy nightly.json
   undercroft admin key create backup@example.com --user nightly --json
   undercroft admin key disable AKIAIOSFODNN7EXAMPLE
   undercroft admin metadata backup --data ./data --out /backup/metadata-1
+  undercroft admin metadata export --data ./data /backup/metadata.export
+  undercroft admin metadata import --data /mnt/d1 --data /mnt/d2 /backup/metadata.export
 `

@@ -33,15 +33,7 @@ Commands
 docs/operations/disks.md says step by step how to replace a disk, to grow, to shrink and
 to move to other hardware.
 
-Flags of all
-  --admin URL   the admin listener of the server. Default http://127.0.0.1:9001.
-  --data DIR    a data directory of the server, which keeps the admin token
-  --json        print JSON
-
-These commands need the right to administer: UNDERCROFT_ROOT_ACCESS_KEY and
-UNDERCROFT_ROOT_SECRET_KEY in the environment, or --data (or UNDERCROFT_DATA) on the
-machine of the server, as a user who may read its directories.
-
+` + commonFlagsText + `
 Examples
   undercroft admin disk list --data /mnt/d1
   undercroft admin disk add /mnt/d7 --data /mnt/d1

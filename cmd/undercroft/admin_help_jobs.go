@@ -41,15 +41,7 @@ While requests are served, jobs that move much data work a quarter of the time
 (--background-share of the server), and never faster than their --repair-bandwidth,
 --scrub-bandwidth and --compact-bandwidth.
 
-Flags of all
-  --admin URL   the admin listener of the server. Default http://127.0.0.1:9001.
-  --data DIR    a data directory of the server, which keeps the admin token
-  --json        print JSON
-
-These commands need the right to administer: UNDERCROFT_ROOT_ACCESS_KEY and
-UNDERCROFT_ROOT_SECRET_KEY in the environment, or --data (or UNDERCROFT_DATA) on the
-machine of the server, as a user who may read its directories.
-
+` + commonFlagsText + `
 Examples
   undercroft admin jobs --data ./data
   undercroft admin repair --now --watch --data ./data

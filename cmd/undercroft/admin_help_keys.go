@@ -33,15 +33,7 @@ KEY is a name: letters, digits and ._- after a letter or digit.
       Seal the keys and the secrets of access keys under the configured master key instead
       of the one that --previous-master-key-file of the server names.
 
-Flags of all
-  --admin URL   the admin listener of the server. Default http://127.0.0.1:9001.
-  --data DIR    a data directory of the server, which keeps the admin token
-  --json        print JSON
-
-These commands need the right to administer: UNDERCROFT_ROOT_ACCESS_KEY and
-UNDERCROFT_ROOT_SECRET_KEY in the environment, or --data (or UNDERCROFT_DATA) on the
-machine of the server, as a user who may read its directories.
-
+` + commonFlagsText + `
 Examples
   undercroft admin keys create invoices --description "Accounting" --data ./data
   undercroft admin keys rotate invoices --watch --data ./data

@@ -2,14 +2,40 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"log/slog"
+	"os"
 	"path/filepath"
 
 	"github.com/undercroft/undercroft/admin"
+	"github.com/undercroft/undercroft/internal/config"
+	"github.com/undercroft/undercroft/internal/observability"
+	"github.com/undercroft/undercroft/internal/single"
+	"github.com/undercroft/undercroft/internal/vfs"
+	"github.com/undercroft/undercroft/metadata"
 )
 
 func metadataVerbs() []verb {
-	return []verb{{"metadata backup", nil, []string{"out"}, backupMetadata}}
+	return []verb{
+		{"metadata backup", nil, []string{"out"}, backupMetadata},
+		{"metadata export", []string{"FILE|-"}, []string{"offline"}, exportMetadata},
+		{"metadata import", []string{"FILE|-"}, []string{"replace", "accept-problems"}, nil},
+	}
+}
+
+// stoppedServer returns what a verb does in the directories of a server that does
+// not run, nil where it asks one that does.
+func stoppedServer(v verb, in *verbInput) func(ctx context.Context, p process, in *verbInput) error {
+	_, offline := in.given["offline"]
+	switch {
+	case v.name == "metadata export" && offline:
+		return exportOffline
+	case v.name == "metadata import":
+		return importOffline
+	}
+	return nil
 }
 
 // backupMetadata asks for a copy in a directory of the server's machine.
@@ -26,4 +52,120 @@ func backupMetadata(ctx context.Context, c *admin.Client, in *verbInput) error {
 		return err // it names the request
 	}
 	return write(in.stdout, "metadata is in "+dir+"\n")
+}
+
+// exportOf is how the admin listener exports.
+func exportOf(store *single.System) func(ctx context.Context, w io.Writer) error {
+	return func(ctx context.Context, w io.Writer) error {
+		_, err := store.ExportMetadata(ctx, w)
+		return err
+	}
+}
+
+// exportMetadata writes an export of a running server.
+func exportMetadata(ctx context.Context, c *admin.Client, in *verbInput) error {
+	return in.exportInto(func(w io.Writer) error { return c.ExportMetadata(ctx, w) })
+}
+
+// exportOffline writes an export of a stopped server.
+func exportOffline(ctx context.Context, p process, in *verbInput) error {
+	o, err := p.stoppedStore(in)
+	if err != nil {
+		return err
+	}
+	return in.exportInto(func(w io.Writer) error {
+		_, err := single.ExportOffline(ctx, o, w, nil)
+		return err
+	})
+}
+
+// stoppedStore is the store that the directories of a stopped server hold.
+func (p process) stoppedStore(in *verbInput) (single.Options, error) {
+	args := make([]string, 0, len(in.data))
+	for _, dir := range in.data {
+		args = append(args, "--data="+dir)
+	}
+	cfg, err := config.Load(config.Sources{Args: args, Environ: p.environ, ReadFile: os.ReadFile}) //nolint:forbidigo // a configuration file, as the server reads it
+	if err != nil {
+		return single.Options{}, err // it is one complete line already
+	}
+	return storeOptions(cfg, parts{logger: observability.NewLogger(p.stderr, slog.LevelWarn, observability.Text), now: p.now}), nil
+}
+
+// exportInto writes an export to the file that is named, which is there only when it
+// is whole, or to the standard output.
+func (in *verbInput) exportInto(export func(io.Writer) error) error {
+	name := in.argument(0)
+	if name == "-" {
+		return export(in.stdout)
+	}
+	fsys := vfs.Default()
+	partial := name + ".partial"
+	f, err := fsys.Create(partial, vfs.Unspecified)
+	if err != nil {
+		return fmt.Errorf("create %s: %w", partial, err)
+	}
+	err = os.Chmod(partial, 0o600) // it holds what the metadata hold
+	if err == nil {
+		err = export(f)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, fsys.Remove(partial))
+	}
+	if err := fsys.Rename(partial, name); err != nil {
+		return fmt.Errorf("rename %s: %w", partial, err)
+	}
+	return write(in.stdout, "metadata is in "+name+"\n")
+}
+
+// importOffline imports an export into the directories of a stopped server.
+func importOffline(ctx context.Context, p process, in *verbInput) error {
+	o, err := p.stoppedStore(in)
+	if err != nil {
+		return err
+	}
+	var from io.Reader = os.Stdin
+	if name := in.argument(0); name != "-" {
+		f, err := vfs.Default().Open(name)
+		if err != nil {
+			return fmt.Errorf("open %s: %w", name, err)
+		}
+		defer func() { _ = f.Close() }() // nothing was written
+		from = f
+	}
+	_, replace := in.given["replace"]
+	_, accept := in.given["accept-problems"]
+	next := int64(progressEvery)
+	totals, summary, err := single.ImportOffline(ctx, o, from, single.ImportOptions{
+		Replace: replace, AcceptProblems: accept,
+		Progress: func(t metadata.ExportTotals) {
+			if t.Bytes >= next {
+				next = t.Bytes + progressEvery
+				_ = in.screen.show(importedText(t)) // the end tells what a broken screen does not
+			}
+		},
+		Report: func(problem metadata.Problem) { _, _ = fmt.Fprintln(p.stderr, problem) },
+	})
+	if err := in.screen.end(); err != nil {
+		return err
+	}
+	switch {
+	case errors.Is(err, metadata.ErrNotEmpty):
+		return fmt.Errorf("%w: --replace deletes what is there", err)
+	case errors.Is(err, metadata.ErrProblems):
+		return fmt.Errorf("%w: --accept-problems imports it all the same", err)
+	case err != nil:
+		return err
+	}
+	return write(in.stdout, importedText(totals)+"\n"+summary.String()+"\n")
+}
+
+// progressEvery is how many bytes of rows are imported between two lines of progress.
+const progressEvery = 64 << 20
+
+func importedText(t metadata.ExportTotals) string {
+	return fmt.Sprintf("imported %d rows, %d MiB", t.Rows, t.Bytes>>20)
 }

@@ -120,6 +120,9 @@ func (t topic) command(ctx context.Context, p process, args []string) error {
 		return fmt.Errorf("%w: undercroft admin %s: %w", errUsage, v.name, err)
 	}
 	in.stdout, in.screen = p.stdout, screen{to: p.stdout, rewrites: p.terminal}
+	if local := stoppedServer(v, in); local != nil {
+		return local(ctx, p, in)
+	}
 	client, err := admin.NewClient(in.url)
 	if err != nil {
 		return fmt.Errorf("%w: --admin: %w", errUsage, err)
@@ -166,7 +169,7 @@ func (v verb) parse(args []string) (*verbInput, error) {
 }
 
 func isSwitch(flag string) bool {
-	return slices.Contains([]string{"no-key", "now", "watch", "cancel", "lost", "yes"}, flag)
+	return slices.Contains([]string{"no-key", "now", "watch", "cancel", "lost", "offline", "replace", "accept-problems", "yes"}, flag)
 }
 
 // findToken returns what opens the admin listener: the token that the named

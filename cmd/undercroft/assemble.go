@@ -41,6 +41,8 @@ type system struct {
 	Checker admin.Checker
 	// BackupMetadata copies the metadata into a new directory.
 	BackupMetadata func(ctx context.Context, directory string) error
+	// ExportMetadata writes all of the metadata to w.
+	ExportMetadata func(ctx context.Context, w io.Writer) error
 	// Directory administers accounts, users and access keys.
 	Directory admin.Directory
 	// Jobs controls the background jobs.
@@ -121,6 +123,7 @@ func assemble(ctx context.Context, cfg config.Config, p parts) (*system, error) 
 		Status:         func(ctx context.Context) (any, error) { return describe(ctx, store) },
 		Checker:        store,
 		BackupMetadata: store.BackupMetadata,
+		ExportMetadata: exportOf(store),
 		Directory:      who,
 		Jobs:           jobs{store},
 		Disks:          disks{store},

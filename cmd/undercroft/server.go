@@ -230,6 +230,7 @@ func (s *server) adminOptions(sys *system, root rootCredentials) admin.Options {
 		Status:                 sys.Status,
 		Checker:                sys.Checker,
 		BackupMetadata:         sys.BackupMetadata,
+		ExportMetadata:         sys.ExportMetadata,
 		Logger:                 s.logger,
 	}
 }

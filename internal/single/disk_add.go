@@ -31,6 +31,24 @@ type Changed struct {
 	Notes []string `json:"notes,omitempty"`
 }
 
+// diskChange changes a disk of the inventory.
+type diskChange func(ctx context.Context, row metadata.Disk) (Changed, error)
+
+// changeDisk changes the disk with an id or a path, when no other change is under
+// way.
+func (s *System) changeDisk(ctx context.Context, name string, change diskChange) (Changed, error) {
+	ctx, end, err := s.beginChange(ctx)
+	if err != nil {
+		return Changed{}, err
+	}
+	defer end()
+	row, err := s.roster.find(name)
+	if err != nil {
+		return Changed{}, err
+	}
+	return change(ctx, row)
+}
+
 // beginChange starts a change of the disks: one at a time. The caller calls end. The
 // context ends with the store too: Close waits for the change.
 func (s *System) beginChange(ctx context.Context) (life context.Context, end func(), err error) {

@@ -17,17 +17,13 @@ func diskID(row metadata.Disk) blobd.DiskID { return blobd.DiskID(row.ID) }
 // another directory takes the metadata's files over. It returns at once. Where it could not
 // come to an end it is refused.
 func (s *System) DrainDisk(ctx context.Context, name string) (Changed, error) {
-	ctx, end, err := s.beginChange(ctx)
-	if err != nil {
-		return Changed{}, err
-	}
-	defer end()
-	row, err := s.roster.find(name)
-	if err != nil {
-		return Changed{}, err
-	}
+	return s.changeDisk(ctx, name, s.drain)
+}
+
+func (s *System) drain(ctx context.Context, row metadata.Disk) (Changed, error) {
 	note := ""
 	if row.State == metadata.DiskActive {
+		var err error
 		if note, err = s.mayDrain(ctx, row); err != nil {
 			return Changed{}, err
 		}
@@ -74,15 +70,10 @@ func (s *System) undecided(ctx context.Context, row metadata.Disk, cause error) 
 // CancelDrain makes a disk that is being drained one like the others again. What was moved
 // stays where it is.
 func (s *System) CancelDrain(ctx context.Context, name string) (Changed, error) {
-	ctx, end, err := s.beginChange(ctx)
-	if err != nil {
-		return Changed{}, err
-	}
-	defer end()
-	row, err := s.roster.find(name)
-	if err != nil {
-		return Changed{}, err
-	}
+	return s.changeDisk(ctx, name, s.cancelDrain)
+}
+
+func (s *System) cancelDrain(ctx context.Context, row metadata.Disk) (Changed, error) {
 	if row.State != metadata.DiskDraining {
 		return Changed{}, fmt.Errorf("%w: %s is not being drained", ErrRefused, row.Path)
 	}

@@ -12,29 +12,27 @@ import (
 // RemoveDisk makes the store forget a disk that nothing refers to: one that was drained, or
 // never used.
 func (s *System) RemoveDisk(ctx context.Context, name string) (Changed, error) {
-	return s.remove(ctx, name, s.mayRemove)
+	return s.changeDisk(ctx, name, s.remove(s.mayRemove))
 }
 
 // RemoveLostDisk makes the store forget a disk that is not in service and will not come
 // back: its shards are recorded as lost and rebuilt at once. It is refused
 // where partitions would become unreadable.
 func (s *System) RemoveLostDisk(ctx context.Context, name string) (Changed, error) {
-	return s.remove(ctx, name, s.mayGiveUp)
+	return s.changeDisk(ctx, name, s.remove(s.mayGiveUp))
 }
 
-func (s *System) remove(ctx context.Context, name string, allow func(context.Context, metadata.Disk) error) (Changed, error) {
-	ctx, end, err := s.beginChange(ctx)
-	if err != nil {
-		return Changed{}, err
+// remove forgets a disk that allow lets go.
+func (s *System) remove(allow func(context.Context, metadata.Disk) error) diskChange {
+	return func(ctx context.Context, row metadata.Disk) (Changed, error) {
+		if err := allow(ctx, row); err != nil {
+			return Changed{}, err
+		}
+		return s.removeDisk(ctx, row)
 	}
-	defer end()
-	row, err := s.roster.find(name)
-	if err != nil {
-		return Changed{}, err
-	}
-	if err := allow(ctx, row); err != nil {
-		return Changed{}, err
-	}
+}
+
+func (s *System) removeDisk(ctx context.Context, row metadata.Disk) (Changed, error) {
 	if err := s.mirror.Retire(ctx, mirrorDir(diskID(row), row.Path)); err != nil {
 		return Changed{}, fmt.Errorf("%w: the metadata on %s: %w", ErrRefused, row.Path, err)
 	}

@@ -2,12 +2,9 @@ package single
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
-
-	"github.com/undercroft/undercroft/internal/vfs/mirror"
 )
 
 // Status describes a store to an administrator.
@@ -130,8 +127,8 @@ func CheckOffline(ctx context.Context, o Options, w io.Writer) error {
 		return err
 	}
 	s := &System{opts: o}
-	if r, err := mirror.Find(s.mirrorOptions(dirs)); errors.Is(err, mirror.ErrNoRecord) || err == nil && !r.Initialised {
-		return fmt.Errorf("there is no store in %s", strings.Join(o.Dirs, ", "))
+	if err := s.mustExist(dirs); err != nil {
+		return err
 	}
 	defer func() { _ = s.Close(ctx) }()          // nothing was written
 	if err := s.openMetadata(dirs); err != nil { //nolint:contextcheck // opening the engine is not cut short
