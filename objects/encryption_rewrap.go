@@ -133,6 +133,10 @@ func (s *Service) publishSealed(ctx context.Context, sealed func() *metadata.Enc
 		}
 		row := sealed()
 		fresh, e := s.rewrapped(ctx, row)
+		if errors.Is(e, keys.ErrInvalid) {
+			// The version is gone by now: the same request succeeds when it is repeated.
+			e = fmt.Errorf("%w: %w", keys.ErrUnavailable, e)
+		}
 		if e != nil {
 			return keyError(e)
 		}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -200,4 +201,57 @@ func TestObjectsOfADeletedKeyAreUnreadableAtOnce(t *testing.T) {
 	}
 	// What is left of the object can be deleted.
 	v.remove("a")
+}
+
+// during is a body that does something before its last byte is read.
+type during struct {
+	data []byte
+	do   func()
+}
+
+func (d *during) Read(p []byte) (int, error) {
+	if len(d.data) == 1 && d.do != nil {
+		d.do()
+		d.do = nil
+	}
+	if len(d.data) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, d.data[:max(len(d.data)-1, 1)])
+	d.data = d.data[n:]
+	return n, nil
+}
+
+// TestUploadsThatOutliveAVersion: what was sealed under a version when its body
+// began is published under the newest, and not at all once the version is gone.
+func TestUploadsThatOutliveAVersion(t *testing.T) {
+	v := newVaulted(t)
+	_, err := v.other.Create(t.Context(), "mine", "")
+	v.must(err)
+	data := content(3, mib)
+	put := func(key string, do func()) error {
+		_, err := v.Objects.PutObject(t.Context(), objects.PutObjectInput{
+			Bucket: bucket, Key: s3.Key(key), Owner: owner, Encryption: kms("mine"),
+			Body: objects.Body{Reader: &during{data, do}, Size: int64(len(data))},
+		})
+		return err
+	}
+	v.must(put("a", func() { v.change("mine", v.other.Rotate, v.other.Retire) }))
+	v.pass()
+	v.wantVersions("mine", "2")
+	v.holds("a", data)
+	err = put("b", func() {
+		v.change("mine", v.other.Rotate, v.other.Retire)
+		v.pass()
+		v.wantVersions("mine", "3")
+	})
+	if s3.CodeOf(err) != s3.ServiceUnavailable {
+		t.Errorf("published under a version that is gone: %v", err)
+	}
+	if _, err := v.tryGet("b"); s3.CodeOf(err) != s3.NoSuchKey {
+		t.Errorf("half of it is there: %v", err)
+	}
+	v.must(put("b", nil))
+	v.holds("b", data)
+	v.holds("a", data)
 }
