@@ -17,7 +17,7 @@ const (
 	lifecycleBatch = 100
 	lifecycleTx    = kv.MaxTx / 8
 	// lifecycleMovers is how many versions are moved at a time.
-	lifecycleMovers = 4
+	lifecycleMovers = 2
 )
 
 // lifecycleAct does what a scan found. What others write at the same time, and what cannot be
@@ -304,15 +304,23 @@ func (s *Service) lifecycleMoves(ctx context.Context, sc *scan, moves []victim) 
 	errs := make([]error, len(moves))
 	var work sync.WaitGroup
 	slots := make(chan struct{}, lifecycleMovers)
+	var stop error
+	begun := 0
 	for i := range moves {
 		slots <- struct{}{}
+		if sc.in.Pace != nil {
+			if stop = sc.in.Pace(ctx); stop != nil {
+				break
+			}
+		}
+		begun++
 		work.Go(func() {
 			defer func() { <-slots }()
 			errs[i] = s.lifecycleMove(ctx, sc, &moves[i])
 		})
 	}
 	work.Wait()
-	for _, err := range errs {
+	for _, err := range errs[:begun] {
 		switch {
 		case err == nil:
 			sc.out.Tally.Transitions++
@@ -323,7 +331,7 @@ func (s *Service) lifecycleMoves(ctx context.Context, sc *scan, moves []victim) 
 			}
 		}
 	}
-	return nil
+	return stop
 }
 
 // lifecycleMove moves a version to another class if the rules still say so.

@@ -34,6 +34,9 @@ type LifecycleScanInput struct {
 	From  LifecycleCursor
 	Rows  int // at most, about
 	Clock LifecycleClock
+	// Pace is called before each version that is moved to another class; its error ends the
+	// scan. Nil: they are moved one right after the other.
+	Pace func(ctx context.Context) error
 }
 
 // LifecycleTally counts what was done.

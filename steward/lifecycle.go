@@ -165,7 +165,7 @@ func (j *Lifecycle) Step(ctx context.Context) (Progress, error) {
 	}
 	more, err := j.advance(ctx, &out)
 	if err == nil && more {
-		err = j.pace.wait(ctx, out.Tally.Evaluated+lifecycleAct*out.Tally.Acted())
+		err = j.pace.wait(ctx, out.Tally.Evaluated+lifecycleAct*(out.Tally.Acted()-out.Tally.Transitions))
 	}
 	return Progress{Done: int(out.Tally.Acted()), More: more}, err
 }
@@ -264,6 +264,7 @@ func (j *Lifecycle) scan(ctx context.Context) (objects.LifecycleScanOutput, erro
 	round := j.current()
 	out, err := j.in.LifecycleScan(ctx, objects.LifecycleScanInput{
 		From: round.At, Rows: j.opts.Rows, Clock: objects.LifecycleClock{Now: j.opts.Now(), Day: j.opts.Day},
+		Pace: func(ctx context.Context) error { return j.pace.wait(ctx, lifecycleAct) },
 	})
 	if err == nil || ctx.Err() != nil {
 		j.failures = 0
