@@ -144,6 +144,9 @@ func encryptionName(mode objects.EncryptionMode) string {
 func (x *exchange) showEncryption(e *objects.Encrypted) {
 	switch e.Mode {
 	case objects.EncryptedC:
+		if e.CustomerMD5 == "" {
+			return // a request without the key needs no description of it
+		}
 		x.set(s3.CustomerKeyPrefix+s3.SuffixCustomerAlgorithm, string(s3.SSES3))
 		x.set(s3.CustomerKeyPrefix+s3.SuffixCustomerKeyMD5, e.CustomerMD5)
 	case objects.EncryptedS3:

@@ -253,8 +253,12 @@ func TestEncryptionOfUploads(t *testing.T) {
 	}
 	a = s.ok("POST", "/bucket/key?uploadId=u", complete, key...)
 	done, _ := lastAsked[objects.CompleteUploadInput](s.objects)
-	if done.CustomerKey.MD5() != customerMD5 || len(encryptionOf(a)) != 0 {
+	if done.CustomerKey.MD5() != customerMD5 || encryptionOf(a)["-Customer-Key-Md5"] != customerMD5 {
 		t.Errorf("completion: %v, %v", done.CustomerKey, a.Header)
+	}
+	s.objects.parts.Upload.Encryption.CustomerMD5 = ""
+	if a := s.ok("POST", "/bucket/key?uploadId=u", complete); len(encryptionOf(a)) != 0 {
+		t.Errorf("completion without the key: %v", a.Header)
 	}
 
 	// The mode may be repeated, and is the upload's all the same.

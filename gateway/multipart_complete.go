@@ -24,9 +24,10 @@ func (g *Gateway) completeMultipartUpload(x *exchange) error {
 	}
 	x.showVersion(&o)
 	x.showExpiration(&o)
-	if o.Encryption.Mode != objects.EncryptedC { // AWS's answer has nothing of the client's key
-		x.showEncryption(&o.Encryption)
+	if in.CustomerKey != nil {
+		o.Encryption.CustomerMD5 = in.CustomerKey.MD5()
 	}
+	x.showEncryption(&o.Encryption)
 	res := s3.CompleteResult{Location: x.location(), Bucket: x.bucket, Key: x.key, ETag: o.ETag}
 	res.Checksums, res.ChecksumType = checksums(o.Checksums)
 	return g.withDocument(x, res.AppendXML)

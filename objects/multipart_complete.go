@@ -222,10 +222,8 @@ func (c *completion) object() (*metadata.Object, error) {
 		Key: u.Key, Size: c.size, Attributes: u.Attributes, Tags: u.Tags, ACL: u.ACL,
 		Parts: len(c.parts), Owner: u.Owner, Encryption: u.Encryption,
 	}
-	if c.in.CustomerKey != nil {
-		if err := checkKey(u.Encryption, c.in.CustomerKey); err != nil {
-			return nil, err
-		}
+	if err := c.checkKey(); err != nil {
+		return nil, err
 	}
 	row.ETag = multipartETag(len(c.parts), func(i int) string { return c.parts[i].ETag })
 	sum, err := c.combine()
@@ -236,6 +234,19 @@ func (c *completion) object() (*metadata.Object, error) {
 		row.Checksums = []Checksum{*sum}
 	}
 	return row, nil
+}
+
+// checkKey holds the client's key against the upload's. It may be left out, but
+// not where the upload was begun with a checksum: AWS documents both.
+func (c *completion) checkKey() error {
+	x := c.upload.Encryption
+	switch {
+	case c.in.CustomerKey != nil:
+		return checkKey(x, c.in.CustomerKey)
+	case x != nil && x.Mode == EncryptedC && c.upload.Checksum.Algorithm != "":
+		return s3.NewError(s3.InvalidRequest).WithMessage(noKeyOfUpload)
+	}
+	return nil
 }
 
 // combine computes the object's checksum from those of its parts, nil when a

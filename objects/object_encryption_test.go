@@ -3,6 +3,7 @@ package objects_test
 import (
 	"testing"
 
+	"github.com/undercroft/undercroft/checksum"
 	"github.com/undercroft/undercroft/metadata"
 	"github.com/undercroft/undercroft/objects"
 	"github.com/undercroft/undercroft/s3"
@@ -108,4 +109,30 @@ func TestUpdateObjectEncryptionOfAnother(t *testing.T) {
 	}})
 	e.refuse(err, s3.OperationAborted)
 	e.holdsAs("k", []byte("always"), objects.Encryption{Mode: objects.EncryptedKMS})
+}
+
+// TestCompletionNeedsTheKeyOfItsUpload where that was begun with a checksum.
+func TestCompletionNeedsTheKeyOfItsUpload(t *testing.T) {
+	e, _ := openEncrypting(t)
+	one, other := encryptions()["c1"], encryptions()["c2"]
+	for _, algorithm := range []checksum.Algorithm{0, checksum.CRC32} {
+		u, err := e.CreateMultipartUpload(e.ctx, objects.CreateUploadInput{Bucket: bucket, Key: "u", Owner: owner, Encryption: one, Checksum: algorithm})
+		e.must(err)
+		part, err := e.UploadPart(e.ctx, objects.UploadPartInput{Bucket: bucket, Key: "u", Upload: u.ID, Number: 1, Body: bodyOf([]byte("part")), CustomerKey: one.Customer})
+		e.must(err)
+		in := objects.CompleteUploadInput{
+			Bucket: bucket, Key: "u", Upload: u.ID, Size: -1, CustomerKey: other.Customer,
+			Parts: []objects.CompletedPart{{Number: 1, ETag: part.ETag}},
+		}
+		_, err = e.CompleteMultipartUpload(e.ctx, in)
+		e.refuse(err, s3.InvalidRequest)
+		if in.CustomerKey = nil; algorithm != 0 {
+			_, err = e.CompleteMultipartUpload(e.ctx, in)
+			e.refuse(err, s3.InvalidRequest)
+			in.CustomerKey = one.Customer
+		}
+		_, err = e.CompleteMultipartUpload(e.ctx, in)
+		e.must(err)
+		e.holdsAs("u", []byte("part"), one)
+	}
 }
