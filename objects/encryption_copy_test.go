@@ -2,6 +2,7 @@ package objects_test
 
 import (
 	"bytes"
+	"errors"
 	"testing"
 
 	"github.com/undercroft/undercroft/checksum"
@@ -245,4 +246,49 @@ func TestEncryptedPartCopies(t *testing.T) {
 			e.Summary()
 		})
 	}
+}
+
+// TestEncryptedUploadOfManyParts reads over the pages of a manifest.
+func TestEncryptedUploadOfManyParts(t *testing.T) {
+	heavy(t)
+	e, _ := openEncrypting(t)
+	as := encryptions()["s3"]
+	u := e.uploadAs("k", as)
+	part := bytesOf(1, 5*mib)
+	var list []objects.CompletedPart
+	const parts = 35 // manifestPage is 32
+	for n := range parts {
+		part[0] = byte(n)
+		list = append(list, e.partAs(u, n+1, part, as))
+	}
+	e.complete(u, list...)
+	out, err := e.GetObject(e.ctx, objects.GetObjectInput{Bucket: bucket, Key: "k", Range: &s3.ByteRange{First: 1, Last: parts*5*mib - 1}})
+	e.must(err)
+	check := &repeated{of: part, at: 1}
+	n, err := out.Body.WriteTo(check)
+	e.must(errors.Join(err, out.Body.Close()))
+	if n != parts*5*mib-1 || check.wrong != 0 {
+		t.Errorf("%d bytes, %d of them wrong", n, check.wrong)
+	}
+}
+
+// repeated counts bytes that are not those of a text again and again, whose
+// first byte counts up.
+type repeated struct {
+	of        []byte
+	at, wrong int
+}
+
+func (r *repeated) Write(p []byte) (int, error) {
+	for i := range p {
+		want := r.of[r.at%len(r.of)]
+		if r.at%len(r.of) == 0 {
+			want = byte(r.at / len(r.of))
+		}
+		if p[i] != want {
+			r.wrong++
+		}
+		r.at++
+	}
+	return len(p), nil
 }

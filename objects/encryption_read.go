@@ -79,8 +79,12 @@ func (d *decrypting) all(out *counter) error {
 		return d.run(out, &d.data, d.rest)
 	}
 	for d.rest.Length > 0 {
+		left := d.rest.Length
 		if err := d.parts(out); err != nil {
 			return err
+		}
+		if d.rest.Length == left {
+			return fmt.Errorf("%w: a manifest without bytes", metadata.ErrCorrupt)
 		}
 	}
 	return nil
