@@ -1,6 +1,8 @@
 package compat
 
 import (
+	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -70,4 +72,59 @@ func TestStorageClass(t *testing.T) {
 	}
 	_, err = c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: aws.String("k"), StorageClass: "GLACIER"})
 	wantError(t, err, 400, "InvalidStorageClass")
+}
+
+// TestStorageClassOnDisks: what a class stores is in partitions of its scheme, as the
+// status says; and is there when the class is not configured any more.
+func TestStorageClassOnDisks(t *testing.T) {
+	t.Parallel()
+	dirs := makeDirs(t.TempDir())
+	srv := startServerOn(t, dirs, "--scheme", "4+2", "--storage-class", "STANDARD_IA=5+1")
+	c, bucket := srv.bucket(t)
+	data := pattern(300_000, 7)
+	class := types.StorageClassStandardIa
+	_, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: aws.String("put"), StorageClass: class, Body: bytes.NewReader(data)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, c, bucket, "plain", data)
+	for _, key := range []string{"plain", "copy"} { // onto itself, too
+		in := &s3.CopyObjectInput{Bucket: &bucket, Key: &key, CopySource: aws.String(bucket + "/plain"), StorageClass: class}
+		if _, err := c.CopyObject(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	versions, err := c.ListObjectVersions(t.Context(), &s3.ListObjectVersionsInput{Bucket: &bucket})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range versions.Versions {
+		if string(v.StorageClass) != string(class) {
+			t.Errorf("%s is listed in class %s", *v.Key, v.StorageClass)
+		}
+	}
+	attributes, err := c.GetObjectAttributes(t.Context(), &s3.GetObjectAttributesInput{
+		Bucket: &bucket, Key: aws.String("copy"), ObjectAttributes: []types.ObjectAttributes{types.ObjectAttributesStorageClass},
+	})
+	if err != nil || attributes.StorageClass != class {
+		t.Errorf("attributes: %+v, %v", attributes, err)
+	}
+	status, err := srv.administer(t, "status")
+	if err != nil || !strings.Contains(status, "STANDARD_IA 5+1, ") || !strings.Contains(status, "1.20 bytes stored for each") {
+		t.Errorf("status: %v\n%s", err, status)
+	}
+	if err := srv.stop(); err != nil {
+		t.Fatal(err)
+	}
+	srv = startServerOn(t, dirs)
+	c = srv.client()
+	for _, key := range []string{"put", "plain", "copy"} {
+		wantBytes(t, key, get(t, c, bucket, key), data)
+	}
+	_, err = c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: aws.String("k"), StorageClass: class})
+	wantError(t, err, 400, "InvalidStorageClass")
+	if status, err := srv.administer(t, "status"); err != nil || !strings.Contains(status, "not configured any more") {
+		t.Errorf("status: %v\n%s", err, status)
+	}
+	check(t, srv)
 }
