@@ -104,12 +104,14 @@ func (r *repair) copyFrame(ctx context.Context, c *copying, to blobd.Restoration
 		r.store.slabs.put(f.payload)
 		return err
 	}
-	secret := blobd.Secret(r.row.Secret)
-	err := r.store.attend(r.target, func() error {
-		defer r.store.slabs.put(f.payload)
-		payload := f.payload.b[:f.header.Height:f.header.Height]
-		return to.Write(ctx, c.stripe, blobd.AppendFrame(nil, f.header, secret, payload, nil))
+	b := breathing(ctx)
+	parts := blobd.AppendFrame(nil, f.header, blobd.Secret(r.row.Secret), f.payload.b[:f.header.Height:f.header.Height], nil)
+	err := b.inParts(ctx, parts, func(offset int64, part [][]byte) error {
+		return r.store.attend(r.target, func() error { return to.Write(ctx, c.stripe+offset, part) })
 	})
+	if !errors.Is(err, errSlow) { // else the call may still read it
+		r.store.slabs.put(f.payload)
+	}
 	if err == nil {
 		r.done.Bytes += f.header.Size()
 	}

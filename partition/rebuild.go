@@ -43,9 +43,10 @@ func (s *Store) rebuildFrame(ctx context.Context, v *view, shard int, stripe int
 
 // rebuildColumn fills out with the payload of a column, a chunk at a time.
 func (s *Store) rebuildColumn(ctx context.Context, f *frameSet, column int, out []byte) error {
-	own := slices.Contains(f.present, column)
-	for first := uint32(0); first < blobd.BlockCount(f.height); first += chunkBlocks {
-		blocks := min(chunkBlocks, blobd.BlockCount(f.height)-first)
+	own, b := slices.Contains(f.present, column), breathing(ctx)
+	var blocks uint32
+	for first := uint32(0); first < blobd.BlockCount(f.height); first += blocks {
+		blocks = min(b.blocks(), blobd.BlockCount(f.height)-first)
 		at := int64(first) * blobd.BlockPayload
 		part := out[at:min(at+int64(blocks)*blobd.BlockPayload, int64(len(out)))]
 		var err error
@@ -55,7 +56,10 @@ func (s *Store) rebuildColumn(ctx context.Context, f *frameSet, column int, out 
 		default: // some block of some column is bad: take each from where it is good
 			err = s.rebuildBlocks(ctx, f, column, first, part)
 		}
-		if err = errors.Join(err, ctx.Err()); err != nil {
+		if err = errors.Join(err, ctx.Err()); err == nil {
+			err = b.take(ctx)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -86,11 +90,29 @@ func (f *frameSet) readChunk(ctx context.Context, column int, first uint32, n in
 	if err := v.readShard(ctx, shard, raw, offset); err != nil {
 		return nil, err
 	}
-	summer := blobd.NewSummer(v.secret, v.shard(shard), f.stripe)
-	if err := blobd.VerifyBlocks(summer, first, f.height, raw, discard); err != nil {
-		return nil, fmt.Errorf("column %d of the stripe at %d of %s: %w", column, f.stripe, pid(v.id), err)
+	return raw, f.verifyChunk(column, first, raw)
+}
+
+// cachedChunk is readChunk of what the disk has in memory, without verifying it; nil
+// where it has not all of it.
+func (f *frameSet) cachedChunk(column int, first uint32, n int, raw []byte) []byte {
+	v := f.view
+	shard := shardOf(column, f.stripe, v.k)
+	a := int64(first) * blobd.BlockPayload
+	offset, length := blobd.BlockSpan(f.stripe, f.height, a, a+int64(n))
+	if d := v.disks[shard]; d == nil || d.cached(v.shard(shard), raw[:length], offset) < length {
+		return nil
 	}
-	return raw, nil
+	return raw[:length]
+}
+
+func (f *frameSet) verifyChunk(column int, first uint32, raw []byte) error {
+	v := f.view
+	summer := blobd.NewSummer(v.secret, v.shard(shardOf(column, f.stripe, v.k)), f.stripe)
+	if err := blobd.VerifyBlocks(summer, first, f.height, raw, discard); err != nil {
+		return fmt.Errorf("column %d of the stripe at %d of %s: %w", column, f.stripe, pid(v.id), err)
+	}
+	return nil
 }
 
 // readColumn fills out with the payload of a column from block first on.
@@ -125,10 +147,22 @@ func (s *Store) decodeChunk(ctx context.Context, f *frameSet, column int, first 
 			s.slabs.put(m)
 		}
 	}()
-	errs := parallel(len(sources), func(i int) (err error) {
+	errs := make([]error, len(sources))
+	var rest []int // what is not in memory: from all devices at once
+	for i, c := range sources {
+		if raw := f.cachedChunk(c, first, len(out), slabs[i].b); raw == nil {
+			rest = append(rest, i)
+		} else {
+			raws[i], errs[i] = raw, f.verifyChunk(c, first, raw)
+		}
+	}
+	for n, err := range parallel(len(rest), func(n int) (err error) {
+		i := rest[n]
 		raws[i], err = f.readChunk(ctx, sources[i], first, len(out), slabs[i].b)
 		return err
-	})
+	}) {
+		errs[rest[n]] = err
+	}
 	for i, err := range errs {
 		if err != nil {
 			s.damaged(f.view, shardOf(sources[i], f.stripe, f.view.k), f.stripe, err)

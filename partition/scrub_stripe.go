@@ -14,8 +14,6 @@ import (
 )
 
 const (
-	// scrubRead is what is read of a shard at a time, at most.
-	scrubRead = blobd.FrameHeaderSize + chunkBlocks*blobd.BlockSize
 	// coolWindow is how much of a shard is dropped from the system's memory at a time,
 	// and coolMargin more than the largest frame.
 	coolWindow = 32 << 20
@@ -29,6 +27,7 @@ var errPassed = errors.New("partition: shard is passed over")
 type stripeScrub struct {
 	*scrub
 	stripe  int64
+	blocks  uint32  // of a frame that are read at a time
 	slabs   []*slab // by shard, as what follows
 	raws    [][]byte
 	headers []blobd.FrameHeader
@@ -50,7 +49,9 @@ func (w *scrub) stripe(ctx context.Context, stripe, end int64) error {
 		headers: make([]blobd.FrameHeader, n), errs: make([]error, n),
 	}
 	defer r.free()
-	r.readHeads(ctx, int(min(scrubRead, end-stripe)))
+	b := breathing(ctx)
+	r.blocks = b.blocks()
+	r.readHeads(ctx, int(min(blobd.FrameHeaderSize+int64(r.blocks)*blobd.BlockSize, end-stripe)))
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -59,8 +60,15 @@ func (w *scrub) stripe(ctx context.Context, stripe, end int64) error {
 	if r.set == nil {
 		return r.incomplete(ctx)
 	}
-	for first := uint32(0); first < blobd.BlockCount(r.set.height); first += chunkBlocks {
-		if err := r.chunk(ctx, first); err != nil {
+	for first := uint32(0); first < blobd.BlockCount(r.set.height); first += r.blocks {
+		if first > 0 {
+			r.blocks = b.blocks()
+		}
+		err := r.chunk(ctx, first)
+		if err == nil {
+			err = b.take(ctx)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -148,7 +156,7 @@ func (r *stripeScrub) choose() {
 func (r *stripeScrub) chunk(ctx context.Context, first uint32) error {
 	f, v := r.set, r.view
 	from := int64(first) * blobd.BlockPayload
-	to := min(from+chunkBlocks*blobd.BlockPayload, int64(f.height))
+	to := min(from+int64(r.blocks)*blobd.BlockPayload, int64(f.height))
 	offset, n := blobd.BlockSpan(r.stripe, f.height, from, to)
 	whole := len(f.present) == f.columns+v.m
 	errs := parallel(len(f.present), func(i int) error {

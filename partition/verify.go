@@ -137,8 +137,9 @@ func (f *frameSet) verifyColumn(ctx context.Context, column int, buf []byte) err
 	v := f.view
 	shard := shardOf(column, f.stripe, v.k)
 	summer := blobd.NewSummer(v.secret, v.shard(shard), f.stripe)
-	for a := int64(0); a < int64(f.height); a += chunkBlocks * blobd.BlockPayload {
-		b := min(a+chunkBlocks*blobd.BlockPayload, int64(f.height))
+	rest := breathing(ctx)
+	for a := int64(0); a < int64(f.height); {
+		b := min(a+int64(rest.blocks())*blobd.BlockPayload, int64(f.height))
 		offset, n := blobd.BlockSpan(f.stripe, f.height, a, b)
 		if err := v.readShard(ctx, shard, buf[:n], offset); err != nil {
 			return err
@@ -146,6 +147,10 @@ func (f *frameSet) verifyColumn(ctx context.Context, column int, buf []byte) err
 		if err := blobd.VerifyBlocks(summer, blobd.BlockOf(a), f.height, buf[:n], discard); err != nil {
 			return fmt.Errorf("column %d of the stripe at %d of %s: %w", column, f.stripe, pid(v.id), err)
 		}
+		if err := rest.take(ctx); err != nil {
+			return err
+		}
+		a = b
 	}
 	return nil
 }

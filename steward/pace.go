@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/undercroft/undercroft/partition"
 )
 
 // pace bounds the bytes of a job. It is safe for concurrent use.
@@ -67,6 +69,11 @@ type share struct {
 	begun time.Time  // of the work that is not rested for
 	seen  int64      // activity when that was last looked at
 	until time.Time  // when the rest ends, of all goroutines of the step
+
+	breathes bool      // the work is cut into pieces, each of which is rested for
+	noticed  int64     // activity when that was last looked at for these
+	moved    time.Time // when it was seen to rise
+	next     time.Time // when a piece may begin
 }
 
 type shareKey struct{}
@@ -74,7 +81,7 @@ type shareKey struct{}
 // withShare returns the context of a step.
 func withShare(ctx context.Context, s *share) context.Context {
 	s.begin()
-	return context.WithValue(ctx, shareKey{}, s)
+	return partition.WithBreather(context.WithValue(ctx, shareKey{}, s), s)
 }
 
 // shareOf is the share of the step of ctx, nil outside of loops.
@@ -91,6 +98,7 @@ func (s *share) begin() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.begun, s.seen = time.Now(), s.activity()
+	s.noticed = s.seen
 }
 
 // slept takes time off the work that was slept for another reason.
@@ -140,6 +148,8 @@ func (s *share) owes() (seen int64, rests bool) {
 	now, before := time.Now(), s.seen
 	s.seen = s.activity()
 	switch {
+	case s.breathes:
+		return s.seen, false
 	case now.Before(s.until): // that of another goroutine
 	case s.seen == before:
 		s.begun = now
@@ -148,6 +158,58 @@ func (s *share) owes() (seen int64, rests bool) {
 		s.until = now.Add(min(now.Sub(s.begun)*time.Duration(100-s.percent)/time.Duration(s.percent), maxYield))
 	}
 	return s.seen, true
+}
+
+// bound reports whether requests are heeded.
+func (s *share) bound() bool { return s.activity != nil && s.percent > 0 && s.percent < 100 }
+
+// Busy implements [partition.Breather].
+func (s *share) Busy() bool {
+	if !s.bound() {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.busyLocked(time.Now())
+}
+
+func (s *share) busyLocked(now time.Time) bool {
+	if a := s.activity(); a != s.noticed {
+		s.noticed, s.moved = a, now
+	}
+	return now.Sub(s.moved) < quiet
+}
+
+// Breathe implements [partition.Breather]. While requests move, pieces of all goroutines
+// of a step follow each other, and the rest after each is in proportion to it: what
+// waits for the processor finds no more than one of them before it.
+func (s *share) Breathe(ctx context.Context, took time.Duration) error {
+	if !s.bound() {
+		return s.sleep(ctx, 0)
+	}
+	s.mu.Lock()
+	s.breathes = true
+	now := time.Now()
+	if !s.busyLocked(now) {
+		s.next = now
+		s.mu.Unlock()
+		return s.sleep(ctx, 0)
+	}
+	if s.next.Before(now) {
+		s.next = now
+	}
+	s.next = s.next.Add(min(took*time.Duration(100-s.percent)/time.Duration(s.percent), maxYield))
+	until := s.next
+	s.mu.Unlock()
+	for left := time.Until(until); left > 0; left = time.Until(until) {
+		if err := s.sleep(ctx, min(quiet, left)); err != nil {
+			return err
+		}
+		if !s.Busy() {
+			break
+		}
+	}
+	return s.sleep(ctx, 0)
 }
 
 func (s *share) left() time.Duration {

@@ -107,3 +107,64 @@ func TestRequestsComeFirst(t *testing.T) {
 		}
 	}
 }
+
+// pieces runs a step whose goroutines work for a millisecond each between breaths, ten
+// times, while requests move or do not. It returns how long that took and how many
+// worked at once after the first breath.
+func pieces(t *testing.T, goroutines int, requests time.Duration) (took time.Duration, together int64) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		var moved, at, most atomic.Int64
+		done := make(chan struct{})
+		if requests > 0 {
+			go func() {
+				for tick := time.NewTicker(requests); ; moved.Add(1) {
+					select {
+					case <-tick.C:
+					case <-done:
+						tick.Stop()
+						return
+					}
+				}
+			}()
+		}
+		s := &share{cancel: func(error) {}, percent: 25, activity: moved.Load}
+		ctx := withShare(t.Context(), s)
+		<-time.After(100 * time.Millisecond)
+		start := time.Now()
+		var work sync.WaitGroup
+		for range goroutines {
+			work.Go(func() {
+				for n := range 10 {
+					if now := at.Add(1); n > 1 && now > most.Load() {
+						most.Store(now)
+					}
+					<-time.After(time.Millisecond)
+					at.Add(-1)
+					if err := s.Breathe(ctx, time.Millisecond); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		work.Wait()
+		took, together = time.Since(start), most.Load()
+		close(done)
+	})
+	return took, together
+}
+
+// While requests move, the pieces of all goroutines follow each other, with rests in
+// proportion; else nothing is waited for.
+func TestPiecesFollowEachOther(t *testing.T) {
+	for _, goroutines := range []int{1, 4} {
+		if took, _ := pieces(t, goroutines, 0); took != 10*time.Millisecond {
+			t.Errorf("10 pieces of %d goroutines took %s where nothing moves", goroutines, took)
+		}
+		took, together := pieces(t, goroutines, 500*time.Microsecond)
+		least := time.Duration(goroutines) * 10 * 3 * time.Millisecond
+		if took < least || took > 2*least || together > 1 {
+			t.Errorf("10 pieces of %d goroutines took %s, %d at once, while requests move", goroutines, took, together)
+		}
+	}
+}
