@@ -2,6 +2,7 @@ package objects_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/undercroft/undercroft/internal/single"
 	"github.com/undercroft/undercroft/metadata"
+	"github.com/undercroft/undercroft/metadata/kv"
 	"github.com/undercroft/undercroft/metadata/kv/mem"
 	"github.com/undercroft/undercroft/objects"
 	"github.com/undercroft/undercroft/partition"
@@ -368,4 +370,78 @@ func TestTransitionThatFailsToWrite(t *testing.T) {
 			})
 		}
 	}
+}
+
+// meddler is an engine that calls a function before the first read of a class.
+type meddler struct {
+	kv.Engine
+	class  string
+	before func()
+}
+
+func (m *meddler) View(ctx context.Context, o kv.TxOptions, fn func(kv.Reader) error) error {
+	if before := m.before; o.Class == m.class && before != nil {
+		m.before = nil
+		before()
+	}
+	return m.Engine.View(ctx, o, fn)
+}
+
+// TestTransitionOfWhatGoes: a version that is deleted, or moved, and freed before its bytes
+// are read is no error of the disks; and what a copy reads is looked for again.
+func TestTransitionOfWhatGoes(t *testing.T) {
+	m := &meddler{class: "relocate"}
+	e := open(t, withClasses, func(o *single.Options) {
+		o.Wrap = func(engine kv.Engine) kv.Engine {
+			m.Engine = engine
+			return m
+		}
+	})
+	data := bytesOf(1, 20*kib)
+	meddle := func(what func()) {
+		u := e.upload("k")
+		e.complete(u, e.part(u, 1, data))
+		m.before = func() {
+			what()
+			e.RunSteward()
+		}
+	}
+	for name, what := range map[string]func(){
+		"deleted": func() { e.remove("k") },
+		"moved":   func() { e.move("k", rare) },
+	} {
+		meddle(what)
+		_, err := e.Transition(e.ctx, objects.TransitionInput{Bucket: bucket, Key: "k", Class: cold})
+		if !errors.Is(err, objects.ErrVersionChanged) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	meddle(func() { e.move("k", rare) })
+	_, err := e.CopyObject(e.ctx, objects.CopyObjectInput{
+		Source: objects.CopySource{Bucket: bucket, Key: "k"}, Bucket: bucket, Key: "copy", Owner: owner, StorageClass: string(cold),
+	})
+	e.must(err)
+	e.holds("copy", data)
+	e.noIntents()
+}
+
+// TestTransitionOfLockedVersions: nobody may remove them, and where they are kept is the store's.
+func TestTransitionOfLockedVersions(t *testing.T) {
+	e := open(t, withClasses)
+	e.must(e.PutBucketVersioning(e.ctx, bucket, s3.VersioningEnabled))
+	e.must(e.PutObjectLock(e.ctx, bucket, objects.ObjectLock{}))
+	data := bytesOf(1, 20*kib)
+	o, err := e.PutObject(e.ctx, objects.PutObjectInput{
+		Bucket: bucket, Key: "k", Owner: owner, Body: bodyOf(data), Lock: objects.Lock{LegalHold: metadata.LegalHoldOn},
+	})
+	e.must(err)
+	moved := e.move("k", cold)
+	e.holds("k", data)
+	if moved.VersionID != o.VersionID || moved.StorageClass != string(cold) || e.row("k").LegalHold != metadata.LegalHoldOn {
+		t.Errorf("moved to %+v", moved)
+	}
+	_, err = e.DeleteObject(e.ctx, objects.DeleteObjectInput{Bucket: bucket, Key: "k", VersionID: o.VersionID})
+	e.refuse(err, s3.AccessDenied)
+	_, err = e.PutObjectLegalHold(e.ctx, objects.PutObjectLegalHoldInput{Bucket: bucket, Key: "k", LegalHold: metadata.LegalHoldOff})
+	e.must(err)
 }
