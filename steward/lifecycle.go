@@ -27,7 +27,7 @@ const (
 	lifecycleCounted = 10_000
 	// The defaults of [LifecycleOptions].
 	lifecycleRate = 100_000
-	lifecycleRows = 4000
+	lifecycleRows = 2000
 	lifecycleSave = 200_000
 )
 
@@ -44,7 +44,7 @@ type LifecycleOptions struct {
 	Rate int64
 	// Day is how long a day of the rules is, for tests; 0 is a day of S3.
 	Day time.Duration
-	// Rows is how many versions a step looks at, so that requests wait for little; 0 is 4000.
+	// Rows is how many versions a step looks at, so that requests wait for little; 0 is 2000.
 	Rows int
 	// Save is how much is done before it is written down how far the round is, in
 	// versions looked at: what a crash has done again, at most. 0 is 200,000.
