@@ -129,7 +129,7 @@ type victim struct {
 func (s *Service) LifecycleScan(ctx context.Context, in LifecycleScanInput) (LifecycleScanOutput, error) {
 	sc := &scan{in: in, classes: s.lifecycleClasses(), out: LifecycleScanOutput{Next: in.From}}
 	err := s.db.View(ctx, "lifecycle", func(r *metadata.Reader) error {
-		if err := sc.load(r); err != nil || sc.bucket == nil {
+		if err := sc.load(s, r); err != nil || sc.bucket == nil {
 			sc.out.Done = true
 			return err
 		}
@@ -144,18 +144,31 @@ func (s *Service) LifecycleScan(ctx context.Context, in LifecycleScanInput) (Lif
 	return sc.out, s.lifecycleAct(ctx, sc)
 }
 
+// ruled are the rules of a bucket while its row has the same token: a thousand of them take a
+// while to read.
+type ruled struct {
+	id    metadata.BucketID
+	token metadata.Token
+	rules *Lifecycle
+}
+
 // load reads the bucket and its rules.
-func (sc *scan) load(r *metadata.Reader) error {
+func (sc *scan) load(s *Service, r *metadata.Reader) error {
 	b, err := r.Bucket(sc.in.From.Bucket)
 	if err != nil || b == nil {
 		return err
 	}
-	doc, err := r.BucketConfig(b.ID, metadata.ConfigLifecycle)
-	if err != nil || doc == nil {
-		return err
-	}
-	if sc.rules, err = ParseLifecycle(doc); err != nil {
-		return err
+	if known := s.ruled.Load(); known != nil && known.id == b.ID && known.token == b.Token {
+		sc.rules = known.rules
+	} else {
+		doc, err := r.BucketConfig(b.ID, metadata.ConfigLifecycle)
+		if err != nil || doc == nil {
+			return err
+		}
+		if sc.rules, err = ParseLifecycle(doc); err != nil {
+			return err
+		}
+		s.ruled.Store(&ruled{b.ID, b.Token, sc.rules})
 	}
 	sc.bucket, sc.judge = b, sc.judgeOf(sc.rules, b)
 	return nil

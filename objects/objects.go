@@ -18,6 +18,7 @@ import (
 	"crypto/rand"
 	"io"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/undercroft/undercroft/checksum"
@@ -63,6 +64,7 @@ type Service struct {
 	turns   *turns
 	hashers checksum.Pool
 	chunks  sse.Buffers
+	ruled   atomic.Pointer[ruled] // the bucket that lifecycle rules were read of last
 }
 
 // New returns the service over its two layers; it owns neither.
