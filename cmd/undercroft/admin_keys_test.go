@@ -124,16 +124,32 @@ func TestServerWithVault(t *testing.T) {
 	if list := parse[admin.EncryptionKeyList](t, i.administer(t, data, "keys", "list", "--json")); list.Provider != "vault" || list.Default != "" {
 		t.Errorf("keys: %+v", list)
 	}
+	if code := i.stop(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	if strings.Contains(i.stderr.String(), transittest.Token) {
+		t.Error("the token is in the log")
+	}
+}
+
+// A server starts though its key provider does not answer: it serves what is not
+// encrypted with its keys, stays ready, and says so.
+func TestServerWithVaultThatIsSealed(t *testing.T) {
+	vault := transittest.New()
+	defer vault.Close()
 	vault.Seal()
-	// The store serves what is not encrypted with its keys.
-	ready(`"name": "kms", "ok": false, "reason": "key provider is unavailable: the server is sealed"`)
+	i := start(t, assemble, "--data="+t.TempDir(), "--kms=vault", "--kms-vault-address="+vault.Address(), "--kms-vault-token="+transittest.Token)
+	status, body := get(t, i.admin+"/-/readyz")
+	if status != 200 || !strings.Contains(body, `"ready": true`) || !strings.Contains(body, "key provider is unavailable: the server is sealed") {
+		t.Errorf("ready: %d %s", status, body)
+	}
 	if _, body := get(t, i.admin+"/-/metrics"); !strings.Contains(body, "undercroft_kms_up 0") {
 		t.Error("the metrics do not say that the key provider is down")
 	}
 	if code := i.stop(); code != exitOK {
 		t.Errorf("exit code %d", code)
 	}
-	if strings.Contains(i.stderr.String(), transittest.Token) {
-		t.Error("the token is in the log")
+	if log := i.stderr.String(); !strings.Contains(log, "the key provider cannot be used") || strings.Contains(log, transittest.Token) {
+		t.Errorf("the log:\n%s", log)
 	}
 }

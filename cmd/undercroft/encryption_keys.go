@@ -31,6 +31,8 @@ type keySet struct {
 	logger  *slog.Logger
 	metrics *keyMetrics
 
+	health *kmsHealth // of vault
+
 	ring  *keyring.Keyring  // nil before open
 	vault *transit.Provider // nil: the keyring keeps all keys
 	cache *keys.Cache       // of the data keys of bucket keys; nil: there is none
@@ -48,6 +50,8 @@ func newKeySet(cfg config.Config, p parts) (k *keySet, err error) {
 	if k.vault, err = newVault(cfg.KMS); err != nil {
 		return nil, err
 	}
+	k.health = newKMSHealth(k.ask, p.now)
+	k.metrics.health = k.health
 	if cfg.KMS.BucketKeyTTL > 0 {
 		k.cache, err = keys.NewCache(k.metrics.observe("vault", k.vault), keys.CacheOptions{Now: p.now, TTL: cfg.KMS.BucketKeyTTL})
 	}
@@ -141,6 +145,7 @@ func (k *keySet) close() {
 		k.ring.Close()
 	}
 	if k.vault != nil {
+		k.health.close()
 		k.vault.Close()
 	}
 }
@@ -152,17 +157,7 @@ func (k *keySet) conditions() []admin.Condition {
 	if k.vault == nil {
 		return nil
 	}
-	return []admin.Condition{{Name: "kms", Advisory: true, Check: k.healthy}}
-}
-
-// healthy is nil while Vault answers and lets this server use the default key.
-func (k *keySet) healthy(ctx context.Context) error {
-	err := k.vault.Healthy(ctx)
-	if err == nil && k.cfg.DefaultKey != "" {
-		err = k.vault.Check(ctx, k.cfg.DefaultKey)
-	}
-	k.metrics.health(err)
-	return err
+	return []admin.Condition{{Name: "kms", Advisory: true, Check: k.health.check}}
 }
 
 // welcome warns at start of a key provider that does not answer.
@@ -170,8 +165,17 @@ func (k *keySet) welcome(ctx context.Context) {
 	if k.vault == nil {
 		return
 	}
-	if err := k.healthy(ctx); err != nil && !errors.Is(err, context.Canceled) {
+	if err := k.health.look(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		k.logger.WarnContext(ctx, "the key provider cannot be used; what its keys encrypt is not readable until it can",
 			slog.String("address", k.cfg.VaultAddress), slog.String("error", err.Error()))
 	}
+}
+
+// ask is nil while Vault answers and lets this server use the default key.
+func (k *keySet) ask(ctx context.Context) error {
+	err := k.vault.Healthy(ctx)
+	if err == nil && k.cfg.DefaultKey != "" {
+		err = k.vault.Check(ctx, k.cfg.DefaultKey)
+	}
+	return err
 }

@@ -17,7 +17,8 @@ type keyMetrics struct {
 	now      func() time.Time
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
-	up       prometheus.Gauge
+	up       prometheus.GaugeFunc
+	health   *kmsHealth // of vault; nil: the keyring is always there
 }
 
 func newKeyMetrics(now func() time.Time) *keyMetrics {
@@ -30,25 +31,21 @@ func newKeyMetrics(now func() time.Time) *keyMetrics {
 			Name: "undercroft_kms_request_duration_seconds", Help: "How long calls of key providers took.",
 			Buckets: []float64{.0001, .001, .005, .02, .1, .5, 2, 10},
 		}, []string{"provider", "operation"}),
-		up: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "undercroft_kms_up", Help: "Whether the configured key provider could be used when it was last looked at.",
-		}),
 	}
-	m.up.Set(1)
+	m.up = prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "undercroft_kms_up", Help: "Whether the configured key provider could be used when it was last asked.",
+	}, func() float64 {
+		if m.health != nil && m.health.known() != nil {
+			return 0
+		}
+		return 1
+	})
 	return m
 }
 
 // register adds the metrics to a registry.
 func (m *keyMetrics) register(r prometheus.Registerer) error {
 	return errors.Join(r.Register(m.requests), r.Register(m.duration), r.Register(m.up))
-}
-
-func (m *keyMetrics) health(err error) {
-	if err != nil {
-		m.up.Set(0)
-		return
-	}
-	m.up.Set(1)
 }
 
 // observe measures a provider.
@@ -97,10 +94,8 @@ type observed struct {
 func (o *observed) count(operation string, began time.Time, err error) {
 	o.metrics.requests.WithLabelValues(o.name, operation, resultOf(err)).Inc()
 	o.metrics.duration.WithLabelValues(o.name, operation).Observe(o.metrics.now().Sub(began).Seconds())
-	if o.name == "vault" && !errors.Is(err, context.Canceled) {
-		if down := errors.Is(err, keys.ErrUnavailable) || errors.Is(err, keys.ErrDenied); down || err == nil {
-			o.metrics.health(err)
-		}
+	if down := errors.Is(err, keys.ErrUnavailable); o.name == "vault" && (down || err == nil) {
+		o.metrics.health.set(err)
 	}
 }
 
