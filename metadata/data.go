@@ -58,6 +58,9 @@ func decodeExtentRow(p kv.Pair) (extents []Extent, start int64, err error) {
 	if err := d.finish("extents"); err != nil {
 		return nil, 0, fmt.Errorf("key %q: %w", p.Key, err)
 	}
+	if len(p.Key) < 8 {
+		return nil, 0, errKey(p.Key)
+	}
 	start = int64(binary.BigEndian.Uint64(p.Key[len(p.Key)-8:]))
 	for i := range extents {
 		start -= int64(extents[i].Length)
