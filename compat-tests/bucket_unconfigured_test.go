@@ -180,7 +180,7 @@ func TestBucketUnconfiguredWrites(t *testing.T) {
 	s := shared(t)
 	_, bucket := s.bucket(t)
 	for _, query := range []string{
-		"accelerate=", "logging=", "notification=", "replication=", "lifecycle=", "encryption=", "abac=",
+		"accelerate=", "logging=", "notification=", "replication=", "abac=",
 		"id=i&metrics=", "analytics=&id=i", "id=i&inventory=", "id=i&intelligent-tiering=",
 	} {
 		resp := s.raw(t, &rawRequest{Method: "PUT", Path: "/" + bucket, Query: query, Body: []byte("<Configuration/>")})
