@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/undercroft/undercroft/iam/directory"
@@ -254,4 +255,52 @@ func TestUploadsThatOutliveAVersion(t *testing.T) {
 	v.must(put("b", nil))
 	v.holds("b", data)
 	v.holds("a", data)
+}
+
+// failing is a keyring that cannot be reached now and then.
+type failing struct {
+	keys.Provider
+	down *atomic.Bool
+}
+
+func (f failing) Rewrap(ctx context.Context, keyID string, sealed, encCtx []byte) ([]byte, error) {
+	if f.down.Load() {
+		return nil, fmt.Errorf("%w: on purpose", keys.ErrUnavailable)
+	}
+	return f.Provider.Rewrap(ctx, keyID, sealed, encCtx)
+}
+
+// TestRewrapGoesOnWhereItStopped once the provider is there again.
+func TestRewrapGoesOnWhereItStopped(t *testing.T) {
+	v := newVaulted(t)
+	_, err := v.other.Create(t.Context(), "mine", "")
+	v.must(err)
+	data := content(1, 100)
+	for n := range 3 {
+		v.putSealed(fmt.Sprint(n), data, kms("mine"))
+	}
+	v.change("mine", v.other.Rotate)
+	p := failing{v.other, new(atomic.Bool)}
+	svc := objects.New(v.DB, v.Store, objects.Options{Keys: keys.Providers{S3: p, KMS: p, BucketKeys: p}, Now: v.DB.Now})
+	v.job = steward.NewRewrap(v.DB, svc, v.other, nil)
+	p.down.Store(true)
+	v.job.RunNow()
+	for range 2 {
+		if _, err := v.job.Step(t.Context()); !errors.Is(err, keys.ErrUnavailable) {
+			t.Fatalf("a step without a provider: %v", err)
+		}
+	}
+	p.down.Store(false)
+	for more := true; more; {
+		out, err := v.job.Step(t.Context())
+		v.must(err)
+		more = out.More
+	}
+	if note := v.job.Work().Note; !strings.Contains(note, "3 sealed anew") {
+		t.Errorf("the pass says %q", note)
+	}
+	v.change("mine", v.other.Retire)
+	v.pass()
+	v.wantVersions("mine", "2")
+	v.holds("0", data)
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 
 	"github.com/undercroft/undercroft/metadata"
 )
@@ -45,8 +46,14 @@ func (k MasterKey) Text() string { return base64.StdEncoding.EncodeToString(k[:]
 // String hides the key, should one ever be printed.
 func (k MasterKey) String() string { return "(hidden)" }
 
-// GoString hides it from %#v too.
-func (k MasterKey) GoString() string { return k.String() }
+// Format hides it from every verb.
+func (k MasterKey) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, k.String()) }
+
+// LogValue hides it from structured logs.
+func (k MasterKey) LogValue() slog.Value { return slog.StringValue(k.String()) }
+
+// MarshalText hides it from encoders; see [MasterKey.Text].
+func (k MasterKey) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
 // id names a master key without telling anything about it.
 func (k MasterKey) id() uint64 {

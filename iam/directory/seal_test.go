@@ -2,8 +2,10 @@ package directory
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -22,8 +24,14 @@ func TestMasterKeyText(t *testing.T) {
 			t.Errorf("ParseMasterKey(%q): %v", text, err)
 		}
 	}
-	for _, printed := range []string{fmt.Sprint(k), fmt.Sprintf("%v %+v %#v", k, k, k)} {
-		if strings.Contains(printed, k.Text()) || strings.Contains(printed, "0x7") || strings.Contains(printed, "7 8 9") {
+	encoded, err := json.Marshal(struct{ Key MasterKey }{k})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("key", "key", k, "inside", struct{ Key MasterKey }{k})
+	for _, printed := range []string{fmt.Sprint(k), fmt.Sprintf("%v %+v %#v %d %x %s %q", k, k, k, k, k, k, k), string(encoded), log.String()} {
+		if strings.Contains(printed, k.Text()) || strings.Contains(printed, "0x7") || strings.Contains(printed, "7 8 9") || strings.Contains(printed, "7,8,9") || strings.Contains(printed, "070809") {
 			t.Errorf("a master key prints itself: %s", printed)
 		}
 	}
