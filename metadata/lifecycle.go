@@ -1,7 +1,6 @@
 package metadata
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
 )
@@ -108,6 +107,3 @@ func (r *Reader) BucketsWith(kind ConfigKind, from BucketID, limit int) (ids []B
 	}
 	return ids, i.err
 }
-
-// InitiatedMicros is when an upload began, which its id says, in microseconds since 1970.
-func (id UploadID) InitiatedMicros() int64 { return int64(binary.BigEndian.Uint64(id[:])) }
