@@ -180,7 +180,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.documents.Add(-x.hoarded)
 		x.wipeKeys()
 	}()
-	x.err = g.run(x)
+	x.err = g.run(x) //nolint:contextcheck // the exchange has the request, and with it the context
 	if x.err != nil {
 		g.fail(x)
 	}

@@ -95,20 +95,21 @@ func (v *visit) read() error {
 	if err := s3.ValidateKey(x.key); err != nil {
 		return err
 	}
-	x.access = v.accessTo(x.key, true)
+	access := v.accessTo(x.key)
+	x.access = func(current *objects.Object) error {
+		v.missing = current == nil
+		return access(current)
+	}
 	return x.op.handle(v.gateway, x)
 }
 
 // accessTo asks about an object as about that of an anonymous GetObject. It
 // refuses objects that redirect, so that no other condition of the request
 // counts for them.
-func (v *visit) accessTo(key s3.Key, asked bool) objects.Access {
+func (v *visit) accessTo(key s3.Key) objects.Access {
 	x := v.exchange
 	ask := x.accessTo(&question{action: "s3:GetObject", place: &x.place, bucket: x.bucket, key: key})
 	return func(current *objects.Object) error {
-		if asked {
-			v.missing = current == nil
-		}
 		if err := ask(current); err != nil || current == nil {
 			return err
 		}
@@ -155,7 +156,7 @@ func (v *visit) isDirectory() bool {
 		return false
 	}
 	_, err := v.gateway.o.Objects.HeadObject(x.r.Context(), objects.GetObjectInput{
-		Bucket: x.bucket, Key: key, Access: v.accessTo(key, false),
+		Bucket: x.bucket, Key: key, Access: v.accessTo(key),
 	})
 	_, redirects := errors.AsType[*moved](err)
 	return err == nil || redirects
@@ -165,7 +166,7 @@ func (v *visit) isDirectory() bool {
 func (v *visit) showErrorDocument(err error, answer *s3.Error) error {
 	x := v.exchange
 	x.key = s3.Key(v.config.ErrorKey)
-	in := objects.GetObjectInput{Bucket: x.bucket, Key: x.key, Access: v.accessTo(x.key, false)}
+	in := objects.GetObjectInput{Bucket: x.bucket, Key: x.key, Access: v.accessTo(x.key)}
 	open := v.gateway.o.Objects.GetObject
 	if x.r.Method == http.MethodHead {
 		open = v.gateway.o.Objects.HeadObject

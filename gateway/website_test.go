@@ -102,7 +102,7 @@ func TestWebsitePages(t *testing.T) {
 		t.Errorf("%q %v", a.body, a.Header)
 	}
 	r.page(416, "/", "Range", "bytes=100-")
-	if a := r.visit("HEAD", "SITE.Web.Test.:8080", "/"); a.StatusCode != 200 || a.ContentLength != 13 {
+	if a := r.visit("HEAD", "SITE.Web.Test.:8080", "/"); a.StatusCode != http.StatusOK || a.ContentLength != 13 {
 		t.Errorf("HEAD: %d %v", a.StatusCode, a.Header)
 	}
 	// A directory without an index document is not there, and is never listed.
@@ -125,7 +125,7 @@ func TestWebsitePages(t *testing.T) {
 	if a := r.page(404, "/%3Cscript%3E"); strings.Contains(a.body, "<script>") || !strings.Contains(a.body, "&lt;script&gt;") {
 		t.Error(a.body)
 	}
-	if a := r.visit("HEAD", "site.web.test", "/none"); a.StatusCode != 404 || a.body != "" {
+	if a := r.visit("HEAD", "site.web.test", "/none"); a.StatusCode != http.StatusNotFound || a.body != "" {
 		t.Errorf("HEAD: %d %q", a.StatusCode, a.body)
 	}
 	r.page(400, "/"+strings.Repeat("a", 1025))
@@ -173,11 +173,11 @@ func TestWebsiteHosts(t *testing.T) {
 	// Who signs speaks to the REST endpoint, whatever bucket has its name.
 	req := r.sign(r.request("GET", "/site/index.html", "", "Host", "www.example.com"), "")
 	req.Host = "www.example.com"
-	if a := r.send(r.sign(req, "")); a.StatusCode != 200 || a.body != "home" {
+	if a := r.send(r.sign(req, "")); a.StatusCode != http.StatusOK || a.body != "home" {
 		t.Errorf("%d %s", a.StatusCode, a.body)
 	}
 	// On its own domain a signature is of no meaning.
-	if a := r.visit("GET", "site.web.test", "/", "Authorization", "AWS4-HMAC-SHA256 nonsense"); a.StatusCode != 200 {
+	if a := r.visit("GET", "site.web.test", "/", "Authorization", "AWS4-HMAC-SHA256 nonsense"); a.StatusCode != http.StatusOK {
 		t.Errorf("%d %s", a.StatusCode, a.body)
 	}
 }
@@ -256,7 +256,7 @@ func TestWebsiteErrorDocument(t *testing.T) {
 			t.Errorf("%s: %q %v", target, a.body, a.Header)
 		}
 	}
-	if a := r.visit("HEAD", "site.web.test", "/none"); a.StatusCode != 404 || a.body != "" || a.ContentLength != 5 {
+	if a := r.visit("HEAD", "site.web.test", "/none"); a.StatusCode != http.StatusNotFound || a.body != "" || a.ContentLength != 5 {
 		t.Errorf("HEAD: %d %v", a.StatusCode, a.Header)
 	}
 	owner.ok("PUT", "/site/error.html", "", "x-amz-website-redirect-location", "/help")
@@ -339,10 +339,10 @@ func TestWebsiteCORS(t *testing.T) {
 			t.Errorf("%s: %q", target, got)
 		}
 	}
-	if a := r.visit("OPTIONS", "site.web.test", "/font", "Origin", "https://a.test", "Access-Control-Request-Method", "GET"); a.StatusCode != 200 {
+	if a := r.visit("OPTIONS", "site.web.test", "/font", "Origin", "https://a.test", "Access-Control-Request-Method", "GET"); a.StatusCode != http.StatusOK {
 		t.Errorf("%d %s", a.StatusCode, a.body)
 	}
-	if a := r.visit("OPTIONS", "site.web.test", "/font", "Origin", "https://b.test", "Access-Control-Request-Method", "GET"); a.StatusCode != 403 || !strings.Contains(a.body, "<li>Code: AccessForbidden</li>") {
+	if a := r.visit("OPTIONS", "site.web.test", "/font", "Origin", "https://b.test", "Access-Control-Request-Method", "GET"); a.StatusCode != http.StatusForbidden || !strings.Contains(a.body, "<li>Code: AccessForbidden</li>") {
 		t.Errorf("%d %s", a.StatusCode, a.body)
 	}
 }

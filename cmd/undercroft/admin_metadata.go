@@ -85,7 +85,7 @@ func (p process) stoppedStore(in *verbInput) (single.Options, error) {
 	for _, dir := range in.data {
 		args = append(args, "--data="+dir)
 	}
-	cfg, err := config.Load(config.Sources{Args: args, Environ: p.environ, ReadFile: os.ReadFile}) //nolint:forbidigo // a configuration file, as the server reads it
+	cfg, err := config.Load(config.Sources{Args: args, Environ: p.environ, ReadFile: os.ReadFile})
 	if err != nil {
 		return single.Options{}, err // it is one complete line already
 	}
