@@ -143,7 +143,7 @@ func (m *machine) do(p *process, c *call, r *reply) error {
 	switch c.action {
 	case aPut:
 		out, err := svc.PutObject(ctx, objects.PutObjectInput{
-			Bucket: bucket, Key: key, Body: m.body(c), Attributes: attributes(c.n), Precondition: c.cond.write(),
+			Bucket: bucket, Key: key, Body: m.body(c), Attributes: m.attributes(c.n), Precondition: c.cond.write(),
 			Encryption: m.encryption(),
 		})
 		r.version = versionOf(&out, c.n)
@@ -161,12 +161,15 @@ func (m *machine) do(p *process, c *call, r *reply) error {
 			Bucket: bucket, Key: key, Encryption: m.encryption(),
 		}
 		if c.n != 0 {
-			in.Replace, in.Attributes = true, attributes(c.n)
+			in.Replace, in.Attributes, in.StorageClass = true, attributes(c.n), m.class(c.n)
 		}
 		out, err := svc.CopyObject(ctx, in)
 		r.version = versionOf(&out.Object, c.n)
 		return err
 	case aGet, aHead:
+		if err := m.move(p, c); err != nil {
+			return err
+		}
 		return m.read(p, c, r)
 	case aList, aListVersions:
 		return m.list(ctx, svc, c, r)
@@ -180,7 +183,7 @@ func (m *machine) doUpload(ctx context.Context, svc *objects.Service, c *call, r
 	switch c.action {
 	case aCreate:
 		out, err := svc.CreateMultipartUpload(ctx, objects.CreateUploadInput{
-			Bucket: bucket, Key: key, Attributes: attributes(c.n), Encryption: m.encryption(),
+			Bucket: bucket, Key: key, Attributes: m.attributes(c.n), Encryption: m.encryption(),
 		})
 		if r.id = string(bucket) + "/" + string(out.ID); err == nil {
 			m.lib.nameUpload(r.id, c.n)

@@ -39,6 +39,8 @@ type shape struct {
 	// encrypted says that everything is written with SSE-S3. All or nothing: a copy
 	// that changes it has an entity tag of its own.
 	encrypted bool
+	// classed says that there are storage classes besides STANDARD, and versions that move.
+	classed bool
 }
 
 func shapeOf(rng *rand.Rand) shape {
@@ -54,6 +56,7 @@ func shapeOf(rng *rand.Rand) shape {
 	s.delay = []time.Duration{-1, 15 * time.Minute}[rng.IntN(2)]
 	s.inline = []int64{0, -1, 20_000}[rng.IntN(3)]
 	s.encrypted = s.delay < 0 // half of the seeds, and none of those that are kept draws another number for it
+	s.classed = s.memtable == 256<<10
 	return s
 }
 
@@ -199,7 +202,7 @@ func (p *process) disarm() { p.killAt.Store(0) }
 
 func (m *machine) options(p *process) single.Options {
 	o := single.Options{
-		FS: p.fs, Dirs: slices.Clone(m.dirs), Now: time.Now, Region: "us-east-1", Scheme: m.shape.scheme, InlineLimit: m.shape.inline,
+		FS: p.fs, Dirs: slices.Clone(m.dirs), Now: time.Now, Region: "us-east-1", Scheme: m.shape.scheme, Classes: m.shape.classes(), InlineLimit: m.shape.inline,
 		Capacity: 8 << 20, BufferMemory: 32 << 20,
 		Disk:   disk.Options{Reserve: -1, Preallocate: 256 << 10},
 		Engine: pebble.Options{ReserveBytes: -1, BallastBytes: -1, MemTableBytes: m.shape.memtable, CacheBytes: 1 << 20},
