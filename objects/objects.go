@@ -364,6 +364,7 @@ type AttributesOutput struct {
 type API interface {
 	BucketAPI
 	ObjectAPI
+	EncryptionAPI
 	ListAPI
 	UploadAPI
 	UsageAPI
@@ -391,6 +392,10 @@ type ObjectAPI interface {
 	GetObjectAttributes(ctx context.Context, in AttributesInput) (AttributesOutput, error)
 	PutObjectTagging(ctx context.Context, in PutObjectTaggingInput) (Object, error)
 	PutObjectACL(ctx context.Context, in PutObjectACLInput) (Object, error)
+}
+
+// EncryptionAPI is what can be done with the encryption of one object.
+type EncryptionAPI interface {
 	UpdateObjectEncryption(ctx context.Context, in UpdateEncryptionInput) (Object, error)
 }
 

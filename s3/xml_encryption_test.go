@@ -84,3 +84,24 @@ func TestDecodeObjectEncryption(t *testing.T) {
 		}
 	}
 }
+
+func FuzzDecodeBucketEncryption(f *testing.F) {
+	f.Add("<Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>aws:kms</SSEAlgorithm><KMSMasterKeyID>k</KMSMasterKeyID></ApplyServerSideEncryptionByDefault></Rule>")
+	f.Add("<Rule><BucketKeyEnabled>true</BucketKeyEnabled><BlockedEncryptionTypes><EncryptionType>SSE-C</EncryptionType></BlockedEncryptionTypes></Rule>")
+	f.Fuzz(func(t *testing.T, rule string) {
+		e, err := s3.DecodeBucketEncryption(encryptionDocument(rule))
+		if err != nil {
+			if code := s3.CodeOf(err); code != s3.MalformedXML && code != s3.InvalidArgument {
+				t.Fatal(err)
+			}
+			return
+		}
+		again, err := s3.DecodeBucketEncryption(e.AppendXML(nil))
+		if err != nil {
+			t.Fatalf("%s: %v", e.AppendXML(nil), err)
+		}
+		if diff := cmp.Diff(e, again); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}
