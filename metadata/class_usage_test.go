@@ -15,6 +15,9 @@ func TestClassUsage(t *testing.T) {
 		id, placed := f.db.NewDataID(), placeExtents(cold, 0, 2, 100)
 		o := &Object{Key: "b", Ord: 1, Null: true, Size: 200, ETag: "e", Owner: "o", Data: Data{Kind: DataExtents, ID: id, Extents: extentsOf(placed)}}
 		cold.Class, cold.K, cold.M = "STANDARD_IA", 4, 2
+		for len(cold.Shards) < 6 {
+			cold.Shards = append(cold.Shards, f.db.NewDiskID())
+		}
 		dropped := *f.to
 		dropped.State = PartitionDropped
 		return errors.Join(tx.Publish(id, placed), tx.PutObject(f.b.ID, nil, o, nil), tx.PutPartition(cold), tx.PutPartition(&dropped))
