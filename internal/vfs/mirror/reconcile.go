@@ -2,9 +2,9 @@ package mirror
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -29,8 +29,8 @@ type content struct {
 	there   bool
 	dir     bool
 	size    int64
-	records int // whole ones from the beginning, of logs
-	hash    [sha256.Size]byte
+	records int // whole ones from the beginning, of logs; counted where copies differ
+	hash    uint64
 	err     error
 }
 
@@ -88,7 +88,7 @@ func (s *Set) equaliseFile(name string) error {
 	}
 	for i, n := range members {
 		c := &all[i]
-		if i == best || c.there && c.err == nil && c.size == all[best].size && c.hash == all[best].hash {
+		if i == best || c.same(&all[best]) {
 			continue
 		}
 		s.opts.Logger.Warn("metadata file is made equal", slog.String("file", name),
@@ -113,11 +113,37 @@ func (s *Set) judgeAll(members []*node, name string, want *sums) (all []content,
 	all = make([]content, len(members))
 	for i, n := range members {
 		all[i] = s.judge(n, name, want)
+	}
+	if number, ok := logNumber(name); ok && slices.ContainsFunc(all, func(c content) bool { return !c.same(&all[0]) }) {
+		for i, n := range members {
+			s.countRecords(n, name, number, &all[i])
+		}
+	}
+	for i := range all {
 		if all[i].better(&all[best]) {
 			best = i
 		}
 	}
 	return all, best
+}
+
+// countRecords looks how much of a log is valid.
+func (s *Set) countRecords(n *node, name string, number uint64, c *content) {
+	if !c.there || c.dir || c.err != nil {
+		return
+	}
+	f, err := s.at(n).Open(s.base.PathJoin(n.files, name))
+	if err != nil {
+		c.err = err
+		return
+	}
+	c.records = wholeRecords(io.NewSectionReader(f, 0, c.size), number)
+	c.err = f.Close()
+}
+
+// same reports whether two copies are equal.
+func (c *content) same(o *content) bool {
+	return c.there == o.there && c.err == nil && o.err == nil && c.size == o.size && c.hash == o.hash
 }
 
 func (c *content) better(o *content) bool {
@@ -160,27 +186,25 @@ func (s *Set) judge(n *node, name string, want *sums) (c content) {
 		c.err = err
 		return c
 	}
-	c.err = c.read(f, name, want)
+	c.err = c.read(f, s.seed, want)
 	c.err = errors.Join(c.err, f.Close())
 	return c
 }
 
-func (c *content) read(f io.ReaderAt, name string, want *sums) error {
+func (c *content) read(f io.ReaderAt, seed maphash.Seed, want *sums) error {
 	whole := func() io.Reader { return io.NewSectionReader(f, 0, c.size) }
-	h := sha256.New()
-	if _, err := io.CopyBuffer(h, whole(), make([]byte, copyBuffer)); err != nil {
+	var h maphash.Hash
+	h.SetSeed(seed)
+	if _, err := io.CopyBuffer(&h, whole(), make([]byte, copyBuffer)); err != nil {
 		return err
 	}
-	h.Sum(c.hash[:0])
+	c.hash = h.Sum64()
 	if want != nil {
 		var b bytes.Buffer
 		if _, err := b.ReadFrom(whole()); err != nil {
 			return err
 		}
 		return want.verify(b.Bytes(), 0)
-	}
-	if number, ok := logNumber(name); ok {
-		c.records = wholeRecords(whole(), number)
 	}
 	return nil
 }

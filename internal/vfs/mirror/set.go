@@ -3,6 +3,7 @@ package mirror
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"log/slog"
 	"slices"
@@ -107,6 +108,7 @@ type node struct {
 type Set struct {
 	opts Options
 	base vfs.FS
+	seed maphash.Seed // of hashes that compare copies
 
 	names *rests // held for reading by changes of names, for writing by who needs them to rest
 	open  openFiles
@@ -145,7 +147,7 @@ type counters struct{ ejected, joined, healed, otherReads, scrubbed, scrubBad, u
 
 func newSet(o Options) *Set {
 	s := &Set{
-		opts: o, base: o.FS, healing: map[copyName]bool{},
+		opts: o, base: o.FS, seed: maphash.MakeSeed(), healing: map[copyName]bool{},
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), ask: make(chan chan struct{}),
 		publishing: make(turn, 1), names: newRests(),
 	}
