@@ -26,9 +26,10 @@ const (
 	// lifecycleCounted is how many buckets are asked for their size, for the progress.
 	lifecycleCounted = 10_000
 	// The defaults of [LifecycleOptions].
-	lifecycleRate = 100_000
-	lifecycleRows = 2000
-	lifecycleSave = 200_000
+	lifecycleRate    = 50_000
+	lifecycleRows    = 500
+	lifecycleBatches = 16
+	lifecycleSave    = 200_000
 )
 
 // buckets is what the job needs of objects.
@@ -40,12 +41,13 @@ type buckets interface {
 
 // LifecycleOptions configure a [Lifecycle]. Zero values are usable defaults.
 type LifecycleOptions struct {
-	// Rate bounds the versions looked at in a second; 0 is 100,000, negative is no bound.
+	// Rate bounds the versions looked at in a second; 0 is 50,000, negative is no bound.
 	Rate int64
 	// Day is how long a day of the rules is, for tests; 0 is a day of S3.
 	Day time.Duration
-	// Rows is how many versions a step looks at, so that requests wait for little; 0 is 2000.
-	Rows int
+	// Rows is how many versions are looked at at a time, so that requests wait for little; 0
+	// is 500. A step does that Batches times; 0 is 16.
+	Rows, Batches int
 	// Save is how much is done before it is written down how far the round is, in
 	// versions looked at: what a crash has done again, at most. 0 is 200,000.
 	Save   int64
@@ -94,6 +96,7 @@ func NewLifecycle(db *metadata.DB, in *objects.Service, o LifecycleOptions) *Lif
 
 func newLifecycle(db *metadata.DB, in buckets, o LifecycleOptions) *Lifecycle {
 	o.Rate, o.Rows, o.Save = cmp.Or(o.Rate, lifecycleRate), cmp.Or(o.Rows, lifecycleRows), cmp.Or(o.Save, lifecycleSave)
+	o.Batches = cmp.Or(o.Batches, lifecycleBatches)
 	if o.Now == nil {
 		o.Now = db.Now
 	}
@@ -159,15 +162,28 @@ func (j *Lifecycle) Step(ctx context.Context) (Progress, error) {
 	if err != nil || !begun {
 		return Progress{}, err
 	}
+	p := Progress{More: true}
+	for range j.opts.Batches {
+		done, more, err := j.batch(ctx)
+		if p.Done += done; err != nil || !more {
+			p.More = false
+			return p, err
+		}
+	}
+	return p, nil
+}
+
+// batch looks at some versions, and reports whether the round goes on.
+func (j *Lifecycle) batch(ctx context.Context) (done int, more bool, err error) {
 	out, err := j.scan(ctx)
 	if err != nil {
-		return Progress{}, err
+		return 0, false, err
 	}
-	more, err := j.advance(ctx, &out)
+	more, err = j.advance(ctx, &out)
 	if err == nil && more {
 		err = j.pace.wait(ctx, out.Tally.Evaluated+lifecycleAct*(out.Tally.Acted()-out.Tally.Transitions))
 	}
-	return Progress{Done: int(out.Tally.Acted()), More: more}, err
+	return int(out.Tally.Acted()), more, err
 }
 
 // begin makes sure that a round is under way; it is false where none is due.

@@ -24,7 +24,7 @@ const rulesOfAll = "<LifecycleConfiguration>" +
 func lifecycling(fs vfs.FS) testcluster.Options {
 	return testcluster.Options{Disks: 3, FS: fs, Edit: func(o *single.Options) {
 		o.Classes = map[string]partition.Scheme{"COLD": {K: 1, M: 1}}
-		o.Lifecycle = steward.LifecycleOptions{Rate: -1, Rows: 5, Save: 1}
+		o.Lifecycle = steward.LifecycleOptions{Rate: -1, Rows: 5, Batches: 2, Save: 1}
 	}}
 }
 

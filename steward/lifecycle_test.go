@@ -51,7 +51,7 @@ func (e *env) count(name s3.BucketName) int {
 }
 
 func (e *env) lifecycle(rows int, save int64) *steward.Lifecycle {
-	return steward.NewLifecycle(e.DB, e.Objects, steward.LifecycleOptions{Rate: -1, Rows: rows, Save: save})
+	return steward.NewLifecycle(e.DB, e.Objects, steward.LifecycleOptions{Rate: -1, Rows: rows, Batches: 1, Save: save})
 }
 
 // round steps until there is nothing more to do, and returns the number of steps that did something.

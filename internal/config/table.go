@@ -93,7 +93,7 @@ func repairOptions(c *Config) []option {
 			&sizeValue{&c.CompactBandwidth, 0, 1024 * GiB},
 		},
 		{
-			"lifecycle-rate", g, "N", "100000", "How many versions of objects lifecycle rules are applied to in a second; one that is deleted or moved counts as 20.",
+			"lifecycle-rate", g, "N", "50000", "How many versions of objects lifecycle rules are applied to in a second; one that is deleted or moved counts as 20.",
 			&count{&c.LifecycleRate, 1, 10_000_000},
 		},
 		{
