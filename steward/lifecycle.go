@@ -45,7 +45,7 @@ type LifecycleOptions struct {
 	Rate int64
 	// Day is how long a day of the rules is, for tests; 0 is a day of S3.
 	Day time.Duration
-	// Rows is how many versions are looked at at a time, so that requests wait for little; 0
+	// Rows is how many versions are read in one go, so that requests wait for little; 0
 	// is 500. A step does that Batches times; 0 is 16.
 	Rows, Batches int
 	// Save is how much is done before it is written down how far the round is, in
