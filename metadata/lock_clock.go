@@ -26,15 +26,17 @@ type lockClock struct {
 // faster.
 const catchUp = 4
 
-// now is the lock time when the wall clock says wall.
+// now is the lock time when the wall clock says wall. Of those who read the wall
+// clock at once one comes first: what the others read before is past.
 func (c *lockClock) now(wall time.Time) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.last.IsZero() {
 		c.at, c.last = wall.Round(0), wall
 	}
-	c.at = lockTime(c.at, wall.Round(0), wall.Sub(c.last))
-	c.last = wall
+	if passed := wall.Sub(c.last); passed > 0 {
+		c.at, c.last = lockTime(c.at, wall.Round(0), passed), wall
+	}
 	return c.at
 }
 
@@ -42,7 +44,7 @@ func (c *lockClock) now(wall time.Time) time.Time {
 // clock and the wall clock says wall.
 func lockTime(at, wall time.Time, passed time.Duration) time.Time {
 	passed = max(passed, 0)
-	if next := at.Add(passed + passed/catchUp); next.Before(wall) {
+	if next := at.Add(passed).Add(passed / catchUp); next.Before(wall) {
 		return next
 	}
 	if wall.Before(at) {

@@ -3,6 +3,7 @@ package metadata
 import (
 	"bytes"
 	"errors"
+	"math"
 	"testing"
 	"time"
 )
@@ -22,10 +23,27 @@ func TestLockTimeRunsAtMostAQuarterFaster(t *testing.T) {
 		{"set back", -time.Hour, time.Minute, 0},
 		{"set back a little", 30 * time.Minute, time.Hour, 30 * time.Minute},
 		{"nonsense", time.Hour, -time.Hour, 0},
+		{"more than there is", math.MaxInt64, math.MaxInt64, math.MaxInt64},
 	} {
 		if got := lockTime(start, start.Add(c.wall), c.passed).Sub(start); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
+	}
+}
+
+// TestLockTimeOfManyReaders: those who read the wall clock at once come in any
+// order, and make no time pass twice.
+func TestLockTimeOfManyReaders(t *testing.T) {
+	start := time.Now()
+	was := start.AddDate(-1, 0, 0) // the store was down for a year
+	var c lockClock
+	c.begin(was, start)
+	for range 100 {
+		c.now(start.Add(time.Second))
+		c.now(start)
+	}
+	if got := c.now(start.Add(time.Second)).Sub(was.Round(0)); got != time.Second+time.Second/catchUp {
+		t.Errorf("in a second %v passed", got)
 	}
 }
 
