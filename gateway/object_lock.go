@@ -149,7 +149,7 @@ func (x *exchange) showLock(o *objects.Object) {
 func (x *exchange) lockTime() time.Time { return x.gateway.o.Objects.LockTime() }
 
 // objectLock are the condition keys of Object Lock: of what the request asks
-// for, or, where it removes a version in spite of governance mode, of that.
+// for, or, where it is to disregard the governance mode of a version, of that.
 func (c *conditions) objectLock(name string) []string {
 	mode, until, hold := c.lock()
 	switch name {
@@ -164,9 +164,9 @@ func (c *conditions) objectLock(name string) []string {
 		if err != nil {
 			return nil
 		}
-		const day = 24 * time.Hour
-		days := (end.Sub(c.x.lockTime()) + day - 1) / day // a day that has begun counts
-		return one(strconv.FormatInt(int64(max(days, 0)), 10))
+		const day = 24 * 60 * 60 * 1000                                        // a Duration is too short for what may be asked for
+		days := (end.UnixMilli() - c.x.lockTime().UnixMilli() + day - 1) / day // a day that has begun counts
+		return one(strconv.FormatInt(max(days, 0), 10))
 	}
 	return nil
 }
@@ -176,9 +176,9 @@ func (c *conditions) lock() (mode, until, hold string) {
 	x := c.x
 	lock := x.lock
 	switch {
-	case lock != nil:
 	case c.q.action == actionBypass && c.q.object != nil:
 		lock = &objects.Lock{Retention: c.q.object.Retention, LegalHold: c.q.object.LegalHold}
+	case lock != nil:
 	default:
 		hold = x.joined(s3.HeaderObjectLockHold)
 		mode, until = x.joined(s3.HeaderObjectLockMode), x.joined(s3.HeaderObjectLockUntil)

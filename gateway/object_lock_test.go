@@ -210,13 +210,15 @@ func TestObjectLockConditions(t *testing.T) {
 		deny("PutObjectRetention", `"StringEquals":{"s3:object-lock-mode":"COMPLIANCE"}`),
 		deny("PutObjectLegalHold", `"StringEquals":{"s3:object-lock-legal-hold":"OFF"}`),
 		deny("PutObjectRetention", fmt.Sprintf(`"DateLessThan":{"s3:object-lock-retain-until-date":%q}`, l.in(time.Hour))),
-		deny("BypassGovernanceRetention", `"NumericGreaterThan":{"s3:object-lock-remaining-retention-days":"5"}`)))
+		deny("BypassGovernanceRetention", `"NumericGreaterThan":{"s3:object-lock-remaining-retention-days":"5"}`),
+		deny("BypassGovernanceRetention", `"StringEquals":{"s3:object-lock-legal-hold":"ON"}`)))
 	day := 24 * time.Hour
 	l.put("key")
 	target := "/vault/key?retention"
 	l.wrote(s3.AccessDenied, l.write(target, retentionDoc("GOVERNANCE", l.in(10*day+time.Hour))))
 	l.wrote(s3.AccessDenied, l.write(target, retentionDoc("GOVERNANCE", l.in(30*day)),
 		"x-amz-object-lock-mode", "GOVERNANCE", "x-amz-object-lock-retain-until-date", l.in(day)))
+	l.wrote(s3.AccessDenied, l.write(target, retentionDoc("GOVERNANCE", "9999-12-31T00:00:00Z"))) // more than a time.Duration holds
 	l.wrote(s3.AccessDenied, l.write(target, retentionDoc("COMPLIANCE", l.in(day))))
 	l.wrote(s3.AccessDenied, l.write(target, retentionDoc("GOVERNANCE", l.in(time.Minute))))
 	l.wrote("", l.write(target, retentionDoc("GOVERNANCE", l.in(9*day))))
@@ -225,7 +227,12 @@ func TestObjectLockConditions(t *testing.T) {
 
 	digest := []string{"Content-Md5", md5Of("body"), "x-amz-object-lock-mode", "GOVERNANCE", "x-amz-object-lock-retain-until-date"}
 	l.denied("PUT", "/vault/long", "body", append(digest, l.in(30*day))...)
+	l.denied("PUT", "/vault/long", "body", append(digest, "9999-12-31T00:00:00Z")...)
 	bypassing := []string{"x-amz-bypass-governance-retention", "true"}
+	l.put("nine", append(digest[2:], l.in(9*day))...)
+	for _, doc := range []string{"<Retention/>", retentionDoc("GOVERNANCE", l.in(day))} { // nobody shortens what he may not bypass
+		l.wrote(s3.AccessDenied, l.write("/vault/nine?retention", doc, bypassing...))
+	}
 	for days, refused := range map[int]bool{4: false, 9: true} {
 		version := l.put("gone", append(digest[2:], l.in(time.Duration(days)*day))...)
 		a := l.do("DELETE", "/vault/gone?versionId="+version, "", bypassing...)

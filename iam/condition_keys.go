@@ -71,7 +71,7 @@ func actionsOfKey(key string) string {
 	case "s3:if-match", "s3:if-none-match":
 		return "PutObject DeleteObject"
 	case "s3:object-lock-legal-hold":
-		return "PutObject PutObjectLegalHold"
+		return "PutObject PutObjectLegalHold BypassGovernanceRetention"
 	case "s3:object-lock-mode", "s3:object-lock-retain-until-date", "s3:object-lock-remaining-retention-days":
 		return "PutObject PutObjectRetention BypassGovernanceRetention"
 	case "s3:inventoryaccessibleoptionalfields":
