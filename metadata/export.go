@@ -149,7 +149,7 @@ func (x *exporter) write(rows []byte, count int) error {
 // each. A page that takes too long is read again with fewer rows.
 func (x *exporter) scan(ctx context.Context, view viewer, take func(rows []byte, count int) error) error {
 	root := x.db.keys.root
-	left := kv.PrefixRange(root)
+	left := x.db.keys.everything()
 	page := exportPage
 	var rows []byte
 	for bytes.Compare(left.Begin, left.End) < 0 {

@@ -156,7 +156,7 @@ func (m *importer) begin(ctx context.Context) error {
 			m.done = now.chunks
 			return nil
 		}
-		all := kv.PrefixRange(tx.keys.root)
+		all := tx.keys.everything()
 		empty, err := tx.empty(all)
 		switch {
 		case err != nil:
@@ -310,6 +310,13 @@ const (
 	importID     = 1
 	importChunks = 2
 )
+
+// everything is the range of all rows: each has a tag behind the root.
+func (s keyspace) everything() kv.Range {
+	r := kv.PrefixRange(s.root)
+	r.Begin = append(bytes.Clone(s.root), 0)
+	return r
+}
 
 func (s keyspace) imported() []byte { return append(s.tag(tagFormat, 6), "import"...) }
 
