@@ -29,6 +29,8 @@ PACKAGES = ("boto3", "pytest", "PyYAML", "munch", "gevent", "isodate", "requests
 
 # A server takes this many tests at most before the next begins afresh.
 CHUNK = 40
+# Tests that wait for days to pass, which are short: the fewer in a row the better.
+WAITING = {"lifecycle": 5}
 # A pytest that says nothing for this many times a test's seconds is stuck for good.
 STUCK = 3
 
@@ -82,10 +84,12 @@ def chunks(names):
     wanted = collections.defaultdict(list)
     for name, group in names.items():
         wanted[group, REGIONS.get(name, "us-east-1")].append(name)
-    parts = [(members[first:first + CHUNK], region)
-             for (_, region), members in wanted.items() for first in range(0, len(members), CHUNK)]
-    parts.sort(key=lambda part: -len(part[0]))
-    return [Chunk(number, *part) for number, part in enumerate(parts)]
+    parts = []
+    for (group, region), members in wanted.items():
+        size = WAITING.get(group, CHUNK)
+        parts += [(members[first:first + size], region, group) for first in range(0, len(members), size)]
+    parts.sort(key=lambda part: (part[2] not in WAITING, -len(part[0])))
+    return [Chunk(number, names, region) for number, (names, region, _) in enumerate(parts)]
 
 
 class Runner:
