@@ -37,7 +37,8 @@ func (c *copying) prepare(ctx context.Context) error {
 	if row.Encryption == nil && c.in.Encryption.Mode == 0 {
 		return nil
 	}
-	key, err := c.svc.openKey(ctx, row.Encryption, in.CustomerKey)
+	from := owner{c.source.ID, row}
+	key, err := c.svc.openKeyOf(ctx, from, in.CustomerKey)
 	if err != nil {
 		return err
 	}
@@ -46,7 +47,7 @@ func (c *copying) prepare(ctx context.Context) error {
 		c.plan.encryption, err = c.svc.sealKey(ctx, c.name(), &c.in.Encryption, key)
 		return err
 	}
-	body, err := c.svc.body(ctx, owner{c.source.ID, row}, inline, key, sse.Range{Size: row.Size, Length: row.Size})
+	body, err := c.svc.body(ctx, from, inline, key, sse.Range{Size: row.Size, Length: row.Size})
 	if err != nil {
 		return err
 	}

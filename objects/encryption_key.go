@@ -1,6 +1,7 @@
 package objects
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -81,7 +82,10 @@ func (s *Service) sealKey(ctx context.Context, of blobName, e *Encryption, key *
 	row := &metadata.Encryption{Mode: e.Mode}
 	if e.Mode == EncryptedKMS {
 		var err error
-		if row.KeyID, err = keys.Name(s.keyID(e)); err != nil {
+		if row.KeyID, err = keys.Name(s.keyID(e)); err == nil && row.KeyID == keys.SSES3 {
+			err = fmt.Errorf("%w: %s is the key of SSE-S3", keys.ErrNoKey, row.KeyID)
+		}
+		if err != nil {
 			return nil, keyError(err)
 		}
 		if row.Context, err = fullContext(of, e); err != nil {
@@ -177,6 +181,38 @@ func (s *Service) openKey(ctx context.Context, row *metadata.Encryption, custome
 	return key, nil
 }
 
+// openKeyOf is openKey for a version that was read before.
+func (s *Service) openKeyOf(ctx context.Context, of owner, customer *sse.CustomerKey) (*sse.ObjectKey, error) {
+	return s.openKeyNow(ctx, of.row.Encryption, customer, func() (*metadata.Encryption, error) {
+		var now *metadata.Object
+		err := s.db.View(ctx, "key", func(r *metadata.Reader) (err error) {
+			now, err = sameVersion(r, of.bucket, of.row)
+			return err
+		})
+		if err != nil || now == nil {
+			return nil, err
+		}
+		return now.Encryption, nil
+	})
+}
+
+// openKeyNow is openKey for a row that was read before. Since then its data key
+// may have been sealed anew, and what sealed the old one may be gone: one that does
+// not open is looked for once more.
+func (s *Service) openKeyNow(
+	ctx context.Context, row *metadata.Encryption, customer *sse.CustomerKey, now func() (*metadata.Encryption, error),
+) (*sse.ObjectKey, error) {
+	key, err := s.openKey(ctx, row, customer)
+	if err == nil || row == nil || row.Mode == EncryptedC || ctx.Err() != nil {
+		return key, err
+	}
+	fresh, e := now()
+	if e != nil || fresh == nil || bytes.Equal(fresh.DataKey, row.DataKey) {
+		return nil, err
+	}
+	return s.openKey(ctx, fresh, customer)
+}
+
 func openWith(customer *sse.CustomerKey, row *metadata.Encryption) (*sse.ObjectKey, error) {
 	key, err := customer.Open(row.Sealed)
 	if errors.Is(err, sse.ErrWrongKey) {
@@ -221,7 +257,7 @@ func checkKey(row *metadata.Encryption, customer *sse.CustomerKey) error {
 }
 
 // partKey opens the key of an upload for one of its parts.
-func (s *Service) partKey(ctx context.Context, u *metadata.Upload, customer *sse.CustomerKey) (*sealing, error) {
+func (s *Service) partKey(ctx context.Context, t *target, u *metadata.Upload, customer *sse.CustomerKey) (*sealing, error) {
 	row := u.Encryption
 	switch sealed := row != nil && row.Mode == EncryptedC; {
 	case sealed && customer == nil:
@@ -231,7 +267,13 @@ func (s *Service) partKey(ctx context.Context, u *metadata.Upload, customer *sse
 	case row == nil:
 		return nil, nil //nolint:nilnil // a nil sealing encrypts nothing
 	}
-	key, err := s.openKey(ctx, row, customer)
+	key, err := s.openKeyNow(ctx, row, customer, func() (*metadata.Encryption, error) {
+		now, err := t.view(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		return now.Encryption, nil
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -175,11 +175,12 @@ func (p *partCopy) open(ctx context.Context) (io.ReadCloser, error) {
 			return nil, err
 		}
 	}
-	key, err := p.svc.openKey(ctx, p.from.Encryption, p.in.Source.CustomerKey)
+	of := owner{p.source.ID, p.from}
+	key, err := p.svc.openKeyOf(ctx, of, p.in.Source.CustomerKey)
 	if err != nil {
 		return nil, err
 	}
-	body, err := p.svc.body(ctx, owner{p.source.ID, p.from}, inline, key, sse.Range{Size: p.from.Size, Offset: p.offset, Length: p.length})
+	body, err := p.svc.body(ctx, of, inline, key, sse.Range{Size: p.from.Size, Offset: p.offset, Length: p.length})
 	if err != nil {
 		return nil, err
 	}

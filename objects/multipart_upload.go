@@ -56,7 +56,7 @@ func partChecksum(u *metadata.Upload, sent checksum.Algorithm) (checksum.Algorit
 
 // storePart receives a body and makes it the part of a number.
 func (s *Service) storePart(ctx context.Context, t *target, u *metadata.Upload, part UploadPartInput) (Part, error) {
-	seal, err := s.partKey(ctx, u, part.CustomerKey)
+	seal, err := s.partKey(ctx, t, u, part.CustomerKey)
 	if err != nil {
 		return Part{}, asS3(err)
 	}

@@ -40,7 +40,7 @@ func (s *Service) UpdateObjectEncryption(ctx context.Context, in UpdateEncryptio
 }
 
 func (s *Service) updateEncryption(ctx context.Context, in *UpdateEncryptionInput) (out Object, err error) {
-	_, row, err := s.look(ctx, &GetObjectInput{
+	seen, row, err := s.look(ctx, &GetObjectInput{
 		Bucket: in.Bucket, Key: in.Key, VersionID: in.VersionID, Access: in.Access, Keyless: true,
 	}, nil)
 	if err != nil {
@@ -51,7 +51,7 @@ func (s *Service) updateEncryption(ctx context.Context, in *UpdateEncryptionInpu
 		return out, s3.NewError(s3.InvalidRequest).WithMessage("The UpdateObjectEncryption operation doesn't support unencrypted source objects, nor those with keys of clients (SSE-C). " +
 			"Only source objects encrypted with SSE-S3 or SSE-KMS are supported.")
 	}
-	key, err := s.openKey(ctx, was, nil)
+	key, err := s.openKeyOf(ctx, owner{seen.bucket, row}, nil)
 	if err != nil {
 		return out, err
 	}

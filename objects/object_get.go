@@ -16,11 +16,12 @@ func (s *Service) GetObject(ctx context.Context, in GetObjectInput) (*GetObjectO
 	if err != nil {
 		return nil, err
 	}
-	key, err := s.openKey(ctx, row.Encryption, in.CustomerKey)
+	of := owner{out.bucket, row}
+	key, err := s.openKeyOf(ctx, of, in.CustomerKey)
 	if err != nil {
 		return nil, asS3(err)
 	}
-	out.Body, err = s.body(ctx, owner{out.bucket, row}, inline, key, sse.Range{Size: row.Size, Offset: out.Offset, Length: out.Length})
+	out.Body, err = s.body(ctx, of, inline, key, sse.Range{Size: row.Size, Offset: out.Offset, Length: out.Length})
 	return out, asS3(err)
 }
 
