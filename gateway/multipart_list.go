@@ -12,7 +12,7 @@ func (g *Gateway) listParts(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	if _, err := x.customerKey(s3.CustomerKeyPrefix); err != nil { // what is listed is not encrypted
+	if in.CustomerKey, err = x.customerKey(s3.CustomerKeyPrefix); err != nil {
 		return err
 	}
 	if in.Max, err = x.count("max-parts"); err != nil {

@@ -82,7 +82,10 @@ type ListPartsInput struct {
 	Key    s3.Key
 	Upload s3.UploadID
 	After  int // part number, exclusive
-	Max    int
+	Max    int // 0: the upload alone
+	// CustomerKey is that of the upload. Without it, checksums of what it
+	// encrypts are not listed.
+	CustomerKey *sse.CustomerKey
 }
 
 // ListPartsOutput is a page of parts in order of their numbers.

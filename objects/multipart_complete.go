@@ -37,7 +37,11 @@ func (s *Service) CompleteMultipartUpload(ctx context.Context, in CompleteUpload
 		c := &completion{svc: s, in: &in, list: lastOfEach(in.Parts), target: t, manifest: s.db.NewDataID()}
 		var row *metadata.Object
 		if row, err = c.run(ctx); err == nil {
-			return objectOf(row), nil
+			out := objectOf(row)
+			if hidesSums(row.Encryption, in.CustomerKey) {
+				out.Checksums = nil
+			}
+			return out, nil
 		}
 		if !errors.Is(err, errPartsChanged) {
 			return Object{}, asS3(err)
@@ -66,6 +70,9 @@ type completion struct {
 
 func (c *completion) run(ctx context.Context) (*metadata.Object, error) {
 	done, err := c.load(ctx)
+	if err == nil && done != nil && c.in.CustomerKey != nil {
+		err = checkKey(done.Encryption, c.in.CustomerKey)
+	}
 	if err != nil || done != nil {
 		return done, err
 	}
