@@ -49,11 +49,10 @@ func (r *repository) put(key string, mode types.ObjectLockMode, until time.Time)
 
 // deleteAll deletes versions in one request and returns the keys that stay,
 // each refused as AWS refuses it.
-func (r *repository) deleteAll(blocks []types.ObjectIdentifier, bypass bool) (stay []string) {
+func (r *repository) deleteAll(blocks []types.ObjectIdentifier, bypass *bool) (stay []string) {
 	r.t.Helper()
-	in := &s3.DeleteObjectsInput{Bucket: r.bucket, Delete: &types.Delete{Objects: blocks, Quiet: aws.Bool(true)}}
-	if bypass {
-		in.BypassGovernanceRetention = aws.Bool(true)
+	in := &s3.DeleteObjectsInput{
+		Bucket: r.bucket, Delete: &types.Delete{Objects: blocks, Quiet: aws.Bool(true)}, BypassGovernanceRetention: bypass,
 	}
 	out, err := r.DeleteObjects(r.t.Context(), in)
 	r.must(err)
@@ -138,10 +137,10 @@ func TestBackupRepository(t *testing.T) {
 	}
 
 	all := append(append([]types.ObjectIdentifier(nil), old...), kept...)
-	if stay := r.deleteAll(all, false); len(stay) != len(all) {
+	if stay := r.deleteAll(all, nil); len(stay) != len(all) {
 		t.Errorf("%d of %d blocks stay", len(stay), len(all))
 	}
-	if stay := r.deleteAll(all, true); len(stay) != len(kept) || strings.HasPrefix(strings.Join(stay, ","), "old") {
+	if stay := r.deleteAll(all, aws.Bool(true)); len(stay) != len(kept) || strings.HasPrefix(strings.Join(stay, ","), "old") {
 		t.Errorf("after a deletion with bypass %q stay", stay)
 	}
 	// Whoever has the keys hides what is there, and no more than that.

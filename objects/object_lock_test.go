@@ -20,7 +20,7 @@ func locking(t *testing.T) *env {
 	return e
 }
 
-var oneDay = objects.ObjectLock{Mode: objects.RetentionCompliance, Days: 1} //nolint:gochecknoglobals // a constant in all but name
+var oneDay = objects.ObjectLock{Mode: objects.RetentionCompliance, Days: 1}
 
 // lockOf is the lock of the current version.
 func (e *env) lockOf(b s3.BucketName, key s3.Key) objects.Lock {

@@ -34,12 +34,12 @@ func (l *lastLines) String() string {
 }
 
 // newLogger keeps warnings and errors, and shows them where the test fails.
-func newLogger(t testing.TB) *slog.Logger {
-	t.Helper()
+func newLogger(tb testing.TB) *slog.Logger {
+	tb.Helper()
 	last := &lastLines{}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("the last warnings of the store:\n%s", last)
+	tb.Cleanup(func() {
+		if tb.Failed() {
+			tb.Logf("the last warnings of the store:\n%s", last)
 		}
 	})
 	return slog.New(slog.NewTextHandler(last, &slog.HandlerOptions{Level: slog.LevelWarn}))
