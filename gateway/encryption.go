@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"encoding/base64"
-	"slices"
 	"strings"
 
 	"github.com/undercroft/undercroft/keys"
@@ -207,16 +206,16 @@ func (c *conditions) uploadEncryption(name string) []string {
 	return nil
 }
 
-// keyNames are all that a policy may call a key by: its name, its ARN as of the
-// bucket's own account, and what the client calls it. None of them passes what
-// another would not.
+// keyNames are all that a policy may call a key by: its name or alias, and its ARN
+// as of the bucket's own account. An ARN of the client's is none: nobody looks at its
+// region and account, which could hold whatever a pattern wants.
 func (c *conditions) keyNames(given string) []string {
 	name, err := keys.Name(given)
 	if err != nil {
 		return one(given)
 	}
 	names := []string{name, "arn:aws:kms:" + c.x.gateway.o.Region + ":" + string(c.x.place.facts.OwnerAccount) + ":key/" + name}
-	if !slices.Contains(names, given) {
+	if given == "alias/"+name {
 		names = append(names, given)
 	}
 	return names

@@ -154,6 +154,14 @@ func TestEncryptionInPolicies(t *testing.T) {
 			[][]string{kms("arn:aws:kms:us-east-1:1:key/good"), kms("good")},
 			[][]string{kms("bad"), none},
 		},
+		{ // what an ARN says besides the key is the client's word
+			`"StringNotLike":{"s3:x-amz-server-side-encryption-aws-kms-key-id":["arn:aws:kms:*:key/good*","*:222222222222:*"]}`,
+			[][]string{kms("good"), kms("arn:aws:kms:us-east-1:222222222222:key/good"), kms("arn:aws:kms:eu-west-1:1:alias/good")},
+			[][]string{
+				kms("arn:aws:kms::key/good:key/bad"), kms("arn:aws:kms:x:key/good:key/bad"), kms("arn:aws:kms:a:key/good:bad"),
+				kms("arn:aws:kms:us-east-1:222222222222:key/bad"), kms("arn:222222222222:kms:us-east-1:1:key/bad"), none,
+			},
+		},
 		{`"Null":{"s3:x-amz-server-side-encryption-customer-algorithm":"true"}`, [][]string{key}, [][]string{none, {sseHeader, "AES256"}}},
 		{
 			`"StringNotEquals":{"s3:x-amz-server-side-encryption-customer-algorithm":"AES256"}`,
