@@ -21,7 +21,7 @@ func DecodeObjectLock(body []byte) (DefaultRetention, error) {
 		return x.children(func(name string) error {
 			switch name {
 			case "ObjectLockEnabled":
-				return x.into(&enabled)
+				return x.sole(&enabled)
 			case "Rule":
 				if rule {
 					return malformed("element occurs twice")
@@ -54,11 +54,11 @@ func (x *xmlReader) defaultRetention(d *DefaultRetention) error {
 	err := x.children(func(name string) error {
 		switch name {
 		case "Mode":
-			return x.into((*string)(&d.Mode))
+			return x.sole((*string)(&d.Mode))
 		case "Days":
-			return x.into(&days)
+			return x.sole(&days)
 		case "Years":
-			return x.into(&years)
+			return x.sole(&years)
 		case "DefaultEventHold":
 			return notBuilt(name)
 		}
@@ -75,6 +75,15 @@ func (x *xmlReader) defaultRetention(d *DefaultRetention) error {
 		d.Years, err = parsePeriod("Years", years, maxDefaultYears)
 	}
 	return err
+}
+
+// sole is into for an element that has one value: of two, nobody knows which one
+// is meant to protect.
+func (x *xmlReader) sole(dst *string) error {
+	if *dst != "" {
+		return malformed("element occurs twice")
+	}
+	return x.into(dst)
 }
 
 func parsePeriod(name, value string, most int) (int, error) {
@@ -122,9 +131,9 @@ func DecodeRetention(body []byte) (Retention, error) {
 		return x.children(func(name string) error {
 			switch name {
 			case "Mode":
-				return x.into((*string)(&r.Mode))
+				return x.sole((*string)(&r.Mode))
 			case "RetainUntilDate":
-				return x.into(&until)
+				return x.sole(&until)
 			case "EventHold", "EventHoldDuration":
 				return notBuilt(name)
 			}
@@ -162,7 +171,7 @@ func DecodeLegalHold(body []byte) (LegalHoldStatus, error) {
 			if name != "Status" {
 				return unknownElement(name)
 			}
-			return x.into(&status)
+			return x.sole(&status)
 		})
 	})
 	if err != nil {

@@ -31,6 +31,8 @@ func TestDecodeObjectLock(t *testing.T) {
 		{rule("<Mode>governance</Mode><Days>1</Days>"), s3.DefaultRetention{}, s3.MalformedXML},
 		{rule("<Mode>GOVERNANCE</Mode><Days>x</Days>"), s3.DefaultRetention{}, s3.MalformedXML},
 		{rule("<Days>1</Days>"), s3.DefaultRetention{}, s3.MalformedXML},
+		{rule("<Mode>COMPLIANCE</Mode><Mode>GOVERNANCE</Mode><Days>1</Days>"), s3.DefaultRetention{}, s3.MalformedXML},
+		{rule("<Mode>GOVERNANCE</Mode><Days>9</Days><Days>1</Days>"), s3.DefaultRetention{}, s3.MalformedXML},
 		{rule(""), s3.DefaultRetention{}, s3.MalformedXML},
 		{rule("<DefaultEventHold><Days>1</Days></DefaultEventHold>"), s3.DefaultRetention{}, s3.NotImplemented},
 		{wrap("<ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule/>"), s3.DefaultRetention{}, s3.MalformedXML},
@@ -68,6 +70,8 @@ func TestDecodeRetention(t *testing.T) {
 		{"<Mode>GOVERNANCE</Mode><RetainUntilDate>tomorrow</RetainUntilDate>", s3.Retention{}, s3.MalformedXML},
 		{"<EventHold>ON</EventHold>", s3.Retention{}, s3.NotImplemented},
 		{"<Hold/>", s3.Retention{}, s3.MalformedXML},
+		{"<Mode>COMPLIANCE</Mode><Mode>GOVERNANCE</Mode><RetainUntilDate>2030-01-02T03:04:05Z</RetainUntilDate>", s3.Retention{}, s3.MalformedXML},
+		{"<Mode>GOVERNANCE</Mode><RetainUntilDate>2040-01-02T03:04:05Z</RetainUntilDate><RetainUntilDate>2030-01-02T03:04:05Z</RetainUntilDate>", s3.Retention{}, s3.MalformedXML},
 	} {
 		got, err := s3.DecodeRetention([]byte("<Retention>" + c.inside + "</Retention>"))
 		if s3.CodeOf(err) != c.code || err == nil && got != c.want {
@@ -87,6 +91,9 @@ func TestDecodeLegalHold(t *testing.T) {
 		if s3.CodeOf(err) != code || err == nil && string(got) != status {
 			t.Errorf("%q: %q, %v", status, got, err)
 		}
+	}
+	if got, err := s3.DecodeLegalHold([]byte("<LegalHold><Status>ON</Status><Status>OFF</Status></LegalHold>")); s3.CodeOf(err) != s3.MalformedXML {
+		t.Errorf("on and off: %q, %v", got, err)
 	}
 }
 
