@@ -27,6 +27,8 @@ var (
 	// another epoch or takes no more, or the intent was collected. Nothing was
 	// written; the bytes must be written again.
 	ErrFenced = errors.New("metadata: fenced")
+	// ErrNoState says that there is no state where one should be.
+	ErrNoState = errors.New("metadata: the state is gone")
 	// ErrInvalid says that a record breaks a limit of the key space.
 	ErrInvalid = errors.New("metadata: invalid record")
 )
@@ -43,6 +45,8 @@ type Options struct {
 	// Rand is where identifiers come from; nil is crypto/rand. It need not be
 	// safe for concurrent use.
 	Rand io.Reader
+	// MustExist refuses an empty engine with ErrNoState, where a state was before.
+	MustExist bool
 }
 
 // DB is the state of a cluster on an engine. It is safe for concurrent use.
@@ -60,7 +64,7 @@ type DB struct {
 }
 
 // Open reads the format of the state on engine, and creates it in an empty
-// one. It fails with ErrFormat where a newer program has raised the format.
+// one, unless it must exist. It fails with ErrFormat where a newer program has raised the format.
 func Open(engine kv.Engine, o Options) (*DB, error) {
 	if o.Now == nil {
 		return nil, errors.New("metadata: Options.Now is not set")
@@ -73,10 +77,10 @@ func Open(engine kv.Engine, o Options) (*DB, error) {
 	}
 	db := &DB{engine: engine, keys: keyspace{root: bytes.Clone(o.Root)}, now: o.Now, rand: o.Rand}
 	ctx := context.Background()
-	err := db.identify(ctx)
+	err := db.identify(ctx, o.MustExist)
 	if errors.Is(err, kv.ErrUnknownCommit) {
 		// Whatever is recorded now, ours or another program's, is the identity.
-		err = db.identify(ctx)
+		err = db.identify(ctx, o.MustExist)
 	}
 	if err == nil {
 		err = db.openLockClock(ctx)
@@ -88,7 +92,7 @@ func Open(engine kv.Engine, o Options) (*DB, error) {
 }
 
 // identify reads the row Z and writes it where there is none.
-func (db *DB) identify(ctx context.Context) error {
+func (db *DB) identify(ctx context.Context, mustExist bool) error {
 	fresh := cluster{format: Format, id: db.randomID()}
 	return db.Update(ctx, "open", func(tx *Tx) error {
 		if state, err := tx.importState(); err != nil || state != nil {
@@ -97,6 +101,9 @@ func (db *DB) identify(ctx context.Context) error {
 		v, err := tx.get(db.keys.format())
 		if err != nil {
 			return err
+		}
+		if v == nil && mustExist {
+			return ErrNoState
 		}
 		if v == nil {
 			db.cluster = fresh

@@ -59,9 +59,13 @@ type ImportOptions struct {
 // not a store that starts before it has ended without an error; until then the same
 // import can be run again.
 func ImportOffline(ctx context.Context, o Options, r io.Reader, in ImportOptions) (totals metadata.ExportTotals, sum metadata.Summary, err error) {
-	stream := bufio.NewReader(r)
-	if _, err := stream.Peek(1); err != nil {
-		return totals, sum, fmt.Errorf("read the export: %w", err) // before anything is made
+	stream := bufio.NewReaderSize(r, metadata.ExportStart)
+	start, err := stream.Peek(metadata.ExportStart)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return totals, sum, fmt.Errorf("read the export: %w", err)
+	}
+	if err := metadata.CheckExportStart(start); err != nil { // before anything is made
+		return totals, sum, fmt.Errorf("import: %w", err)
 	}
 	dirs, err := survey(o.FS, o.Dirs)
 	if err != nil {

@@ -162,7 +162,10 @@ func (s *System) openMetadata(dirs *directories) (err error) {
 	if s.opts.Wrap != nil {
 		engine = s.opts.Wrap(engine)
 	}
-	s.DB, err = metadata.Open(engine, metadata.Options{Now: s.opts.Now})
+	s.DB, err = metadata.Open(engine, metadata.Options{Now: s.opts.Now, MustExist: s.mirror.Initialised()})
+	if errors.Is(err, metadata.ErrNoState) { // an import ended before it began
+		return fmt.Errorf("%w: import it or restore it from a backup; it is not created again, because that would lose every object", err)
+	}
 	if err != nil {
 		return err
 	}

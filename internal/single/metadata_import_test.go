@@ -1,0 +1,72 @@
+package single_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/undercroft/undercroft/internal/single"
+	"github.com/undercroft/undercroft/metadata"
+)
+
+// TestImportOfNoExport: a file that is no export leaves everything as it was. Above
+// all, a store whose metadata are lost does not become an empty one.
+func TestImportOfNoExport(t *testing.T) {
+	s, o := exporting(t)
+	var whole bytes.Buffer
+	if _, err := s.ExportMetadata(t.Context(), &whole); err != nil {
+		t.Fatal(err)
+	}
+	s.Stop()
+	s.loseMetadata()
+	for name, stream := range map[string]string{
+		"garbage": "garbage", "magic": "undercroft metadata export\n", "later": strings.Replace(whole.String(), `"version":1`, `"version":9`, 1),
+	} {
+		if _, _, err := single.ImportOffline(t.Context(), *o, strings.NewReader(stream), single.ImportOptions{}); err == nil {
+			t.Errorf("%s: imported", name)
+		}
+		if err := refused(t, s.Cluster); err == nil {
+			t.Fatalf("%s: a store without its metadata starts as an empty one", name)
+		}
+	}
+	empty := *o
+	empty.Dirs = []string{"/e1", "/e2"}
+	if _, _, err := single.ImportOffline(t.Context(), empty, strings.NewReader("garbage"), single.ImportOptions{}); !errors.Is(err, metadata.ErrNoExport) {
+		t.Error(err)
+	}
+	if _, err := s.FS.Stat("/e1"); err == nil {
+		t.Error("a directory was made for garbage")
+	}
+	if _, _, err := single.ImportOffline(t.Context(), *o, &whole, single.ImportOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	s.holds("before")
+}
+
+// TestImportThatNeverBegan: an import that ended after it made a place for the metadata
+// and before its first transaction has made no store, and can be run again.
+func TestImportThatNeverBegan(t *testing.T) {
+	s, o := exporting(t)
+	var whole bytes.Buffer
+	if _, err := s.ExportMetadata(t.Context(), &whole); err != nil {
+		t.Fatal(err)
+	}
+	s.Stop()
+	s.loseMetadata()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := single.ImportOffline(ctx, *o, bytes.NewReader(whole.Bytes()), single.ImportOptions{}); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if err := refused(t, s.Cluster); !errors.Is(err, metadata.ErrNoState) || strings.Contains(err.Error(), "\n") {
+		t.Error(err)
+	}
+	if _, _, err := single.ImportOffline(t.Context(), *o, &whole, single.ImportOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	s.holds("before")
+}
