@@ -65,7 +65,9 @@ func checkBucket(c *pageCheck, p kv.Pair) error {
 	if err != nil {
 		return err
 	}
-	c.checkBucketLock(b, p.Key)
+	if err := c.checkBucketLock(b, p.Key); err != nil {
+		return err
+	}
 	for _, key := range [][]byte{c.keys.bucketName(b.Name), c.keys.owned(b.Owner, b.Name)} {
 		v, err := c.get(key)
 		if err != nil {

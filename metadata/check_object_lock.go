@@ -19,14 +19,22 @@ func (c *pageCheck) checkLock(id BucketID, o *Object, key []byte) error {
 	return err
 }
 
-// checkBucketLock holds what a bucket with Object Lock must be.
-func (c *pageCheck) checkBucketLock(b *Bucket, key []byte) {
+// checkBucketLock holds what a bucket with Object Lock must be. Without a record
+// of the lock time, the wall clock of the next start would end its retentions.
+func (c *pageCheck) checkBucketLock(b *Bucket, key []byte) error {
 	l := b.ObjectLock
+	if l == nil {
+		return nil
+	}
+	at, err := c.lockClockRow()
+	if err == nil && at.IsZero() {
+		c.problem(LockMismatch, key, "Object Lock is enabled and no lock time is recorded")
+	}
 	switch {
-	case l == nil:
 	case b.Versioning != VersioningEnabled:
 		c.problem(LockMismatch, key, "Object Lock is enabled and versioning is not")
 	case l.Mode == RetentionNone && l.Days+l.Years != 0, l.Mode != RetentionNone && (l.Days > 0) == (l.Years > 0):
 		c.problem(LockMismatch, key, "the default retention is not a mode with days or years")
 	}
+	return err
 }

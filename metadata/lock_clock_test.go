@@ -113,6 +113,25 @@ func TestLockTimeIsRecordedAheadOnly(t *testing.T) {
 	}
 }
 
+// TestCheckerMissesTheLockTime: without it a start would believe the wall clock.
+func TestCheckerMissesTheLockTime(t *testing.T) {
+	w := newLockWorld(t)
+	w.clean()
+	update(t, w.DB, func(tx *Tx) error {
+		tx.kv.Delete(tx.keys.lockClock())
+		return nil
+	})
+	found := 0
+	_, err := Check(t.Context(), w.DB, func(p Problem) {
+		if p.Kind == LockMismatch {
+			found++
+		}
+	})
+	if err != nil || found != 1 {
+		t.Errorf("the checker found %d, %v", found, err)
+	}
+}
+
 // TestLocksAreExported: with the time that they go by.
 func TestLocksAreExported(t *testing.T) {
 	w := newLockWorld(t)

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -315,4 +316,53 @@ func TestLocksAndDeletionsAtOnce(t *testing.T) {
 		outcomes[there]++
 	}
 	t.Logf("%d versions stayed and %d went", outcomes[true], outcomes[false])
+}
+
+// TestExtensionsAtOnce: of retentions that are extended while the version is
+// tagged, hidden and brought back, none that took effect is lost.
+func TestExtensionsAtOnce(t *testing.T) {
+	r := newLockRun(t, 1, mem.Faults{Seed: 3, CommitConflict: 0.1, CommitUnknownApplied: 0.1, CommitUnknownLost: 0.1})
+	quiet := mem.Quiet(t.Context())
+	end := func(hours int) objects.Retention {
+		return objects.Retention{Mode: objects.RetentionCompliance, Until: r.clock.Add(time.Duration(hours) * time.Hour)}
+	}
+	for round := range 20 {
+		o, err := r.PutObject(quiet, objects.PutObjectInput{Bucket: vault, Key: "k", Body: bodyOf([]byte("v")), Lock: objects.Lock{Retention: end(1)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var group sync.WaitGroup
+		var most atomic.Int64
+		for i := range 4 {
+			group.Go(func() {
+				for n := range 10 {
+					hours := 2 + (i*7+n*11)%40
+					_, err := r.PutObjectRetention(t.Context(), objects.PutObjectRetentionInput{Bucket: vault, Key: "k", VersionID: o.VersionID, Retention: end(hours)})
+					for most := &most; err == nil; {
+						if was := most.Load(); was >= int64(hours) || most.CompareAndSwap(was, int64(hours)) {
+							break
+						}
+					}
+				}
+			})
+		}
+		group.Go(func() {
+			for n := range 10 {
+				tags := []objects.Pair{{Name: "n", Value: fmt.Sprint(n)}}
+				_, _ = r.PutObjectTagging(t.Context(), objects.PutObjectTaggingInput{Bucket: vault, Key: "k", VersionID: o.VersionID, Tags: tags})
+				marker, err := r.DeleteObject(t.Context(), objects.DeleteObjectInput{Bucket: vault, Key: "k"})
+				if err == nil {
+					_, _ = r.DeleteObject(t.Context(), objects.DeleteObjectInput{Bucket: vault, Key: "k", VersionID: marker.VersionID})
+				}
+			}
+		})
+		group.Wait()
+		got, err := r.HeadObject(quiet, objects.GetObjectInput{Bucket: vault, Key: "k", VersionID: o.VersionID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := end(int(most.Load())); most.Load() < 2 || got.Object.Retention.Until.Before(want.Until) || got.Object.Retention.Mode != want.Mode {
+			t.Fatalf("round %d: %+v, want %+v or longer", round, got.Object.Retention, want)
+		}
+	}
 }
