@@ -196,6 +196,30 @@ func TestLifecycleConfigurationOfManyRules(t *testing.T) {
 	}
 }
 
+// TestLifecycleConfigurationThatGrows: what is kept may be longer than what was sent, for it is
+// escaped, and is read all the same.
+func TestLifecycleConfigurationThatGrows(t *testing.T) {
+	prefix, tag := strings.Repeat("\"", 880), "<Tag><Key>k</Key><Value></Value></Tag>"
+	var b strings.Builder
+	for range s3.MaxLifecycleRules {
+		b.WriteString("<Rule><Filter><And><Prefix>" + prefix + "</Prefix>" + tag + "</And></Filter>" + enabled + oneDay + "</Rule>")
+	}
+	if body := lifecycleOf(b.String()); len(body) > s3.MaxLifecycleBody {
+		t.Fatalf("%d bytes are too many to be sent", len(body))
+	}
+	c, err := decodeLifecycle(b.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := s3.ParseLifecycle(c.AppendStored(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(again.Rules) != len(c.Rules) || again.Rules[999].Filter.Prefix != prefix {
+		t.Errorf("%d rules of %d", len(again.Rules), len(c.Rules))
+	}
+}
+
 func FuzzDecodeLifecycle(f *testing.F) {
 	f.Add(lifecycleOf("<Rule><Filter><And><Prefix>p</Prefix><Tag><Key>k</Key><Value>v</Value></Tag></And></Filter>" + enabled + oneDay + "</Rule>"))
 	f.Add(lifecycleOf("<Rule><ID>a</ID><Prefix>p</Prefix>" + enabled + lifecycleMoves("Transition", "Date", "2030-01-01", "COLD") + "</Rule>"))

@@ -14,6 +14,9 @@ const (
 	// MaxLifecycleBody bounds the XML of PutBucketLifecycleConfiguration: a thousand
 	// rules with long prefixes.
 	MaxLifecycleBody = 1 << 20
+	// maxStoredLifecycle bounds what is kept, unpacked: a character that was sent as it is, as a
+	// quote may be, is kept as a reference of up to six bytes.
+	maxStoredLifecycle = 8 * MaxLifecycleBody
 	// plainLifecycle is how long a document may be that is kept as it is.
 	plainLifecycle = 32 << 10
 
@@ -46,7 +49,7 @@ func ParseLifecycle(stored []byte) (*LifecycleConfiguration, error) {
 		if err != nil {
 			return nil, err
 		}
-		if stored, err = io.ReadAll(io.LimitReader(r, 4*MaxLifecycleBody)); err != nil {
+		if stored, err = io.ReadAll(io.LimitReader(r, maxStoredLifecycle)); err != nil {
 			return nil, err
 		}
 	}
