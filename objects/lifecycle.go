@@ -81,9 +81,17 @@ type LifecycleClock struct {
 // before is the time in milliseconds before which began what is so many days old.
 func (c LifecycleClock) before(days int) int64 {
 	if c.Day > 0 {
-		return c.Now.UnixMilli() - int64(days)*c.Day.Milliseconds() + 1
+		return c.Now.UnixMilli() - c.long(days) + 1
 	}
 	return (floorDay(c.Now.UnixMilli()) - int64(days)) * dayMillis
+}
+
+// long is how many milliseconds so many days are.
+func (c LifecycleClock) long(days int) int64 {
+	if c.Day > 0 {
+		return int64(days) * c.Day.Milliseconds()
+	}
+	return int64(days) * dayMillis
 }
 
 // since is before for a date: everything, or nothing.
@@ -138,6 +146,14 @@ type candidate struct {
 	newer   int   // noncurrent versions that are newer, where it is not latest
 }
 
+// begun is when a version came to be what it is now.
+func (v *candidate) begun() int64 {
+	if v.latest {
+		return v.created
+	}
+	return v.since
+}
+
 // judge is a Lifecycle at one time.
 type judge struct {
 	minimum   s3.TransitionMinimum
@@ -161,8 +177,19 @@ type judgeRule struct {
 
 type judgeMove struct {
 	before int64
+	after  int64 // milliseconds after it began that it is due, where there is no date
+	date   int64 // milliseconds since 1970 from which on it is due, where dated
+	dated  bool
 	newer  int
 	class  s3.StorageClass
+}
+
+// due is when a move is due of what began at a time, but for the rounding to a midnight.
+func (m *judgeMove) due(begun int64) int64 {
+	if m.dated {
+		return m.date
+	}
+	return begun + m.after
 }
 
 // at is the judge of a time, for a bucket that keeps versions or does not.
@@ -179,15 +206,15 @@ func (l *Lifecycle) at(c LifecycleClock, versioned bool) *judge {
 		}
 		for k := range r.Transitions {
 			t := &r.Transitions[k]
-			before := c.before(t.Days)
+			m := judgeMove{before: c.before(t.Days), after: c.long(t.Days), class: t.Class}
 			if !t.Date.IsZero() {
-				before = c.since(t.Date)
+				m.before, m.date, m.dated = c.since(t.Date), t.Date.UnixMilli(), true
 			}
-			out.moves = append(out.moves, judgeMove{before: before, class: t.Class})
+			out.moves = append(out.moves, m)
 		}
 		for k := range r.NoncurrentTransitions {
 			t := &r.NoncurrentTransitions[k]
-			out.oldMoves = append(out.oldMoves, judgeMove{before: c.before(t.Days), newer: t.Newer, class: t.Class})
+			out.oldMoves = append(out.oldMoves, judgeMove{before: c.before(t.Days), after: c.long(t.Days), newer: t.Newer, class: t.Class})
 		}
 		j.rules[i] = out
 	}
@@ -220,7 +247,7 @@ func (j *judge) decide(v *candidate) verdict {
 			expire = ends
 		}
 		for k := range moves {
-			if m := &moves[k]; j.mayMove(r, m, v) && better(m, &best) {
+			if m := &moves[k]; j.mayMove(r, m, v) && better(m, &best, v.begun()) {
 				best = *m
 			}
 		}
@@ -260,11 +287,7 @@ func (r *judgeRule) wants(v *candidate) (ends lifecycleKind, moves []judgeMove) 
 
 // mayMove reports whether a move is due and there is nothing against it.
 func (j *judge) mayMove(r *judgeRule, m *judgeMove, v *candidate) bool {
-	begun := v.created
-	if !v.latest {
-		begun = v.since
-	}
-	if begun >= m.before || !v.latest && v.newer < m.newer {
+	if v.begun() >= m.before || !v.latest && v.newer < m.newer {
 		return false
 	}
 	if j.classes != nil && !j.classes[m.class] {
@@ -278,14 +301,14 @@ func (j *judge) mayMove(r *judgeRule, m *judgeMove, v *candidate) bool {
 
 // better reports whether a move comes before another: further down where AWS has an
 // order, else the one that is due later.
-func better(m, than *judgeMove) bool {
+func better(m, than *judgeMove, begun int64) bool {
 	switch {
 	case than.class == "", s3.PrefersClass(m.class, than.class):
 		return true
 	case s3.PrefersClass(than.class, m.class):
 		return false
-	case m.before != than.before:
-		return m.before < than.before
+	case m.due(begun) != than.due(begun):
+		return m.due(begun) > than.due(begun)
 	}
 	return m.class < than.class
 }

@@ -50,6 +50,10 @@ func oldMoveTo(class string, days int) string {
 	return fmt.Sprintf("<NoncurrentVersionTransition><NoncurrentDays>%d</NoncurrentDays><StorageClass>%s</StorageClass></NoncurrentVersionTransition>", days, class)
 }
 
+func moveFrom(class, date string) string {
+	return fmt.Sprintf("<Transition><Date>%s</Date><StorageClass>%s</StorageClass></Transition>", date, class)
+}
+
 func TestLifecycleDecides(t *testing.T) {
 	now := time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
 	at := func(day int) int64 { return time.Date(2026, 3, day, 15, 0, 0, 0, time.UTC).UnixMilli() }
@@ -101,6 +105,12 @@ func TestLifecycleDecides(t *testing.T) {
 		"moved already":                        {rule("", moveTo("COLD", 2)), with(live, func(v *candidate) { v.class = "COLD" }), ""},
 		"the later move":                       {rule("", moveTo("COLD", 2)+moveTo("FROZEN", 7)), live, "move FROZEN"},
 		"not yet the later move":               {rule("", moveTo("COLD", 2)+moveTo("FROZEN", 7)), aged(5), "move COLD"},
+		"the move of the later date":           {rule("", moveFrom("COLD", "2026-03-05")+moveFrom("FROZEN", "2026-03-09")), live, "move FROZEN"},
+		"the move of the later date, reversed": {rule("", moveFrom("FROZEN", "2026-03-05")+moveFrom("COLD", "2026-03-09")), live, "move COLD"},
+		"not yet that of the later date":       {rule("", moveFrom("COLD", "2026-03-05")+moveFrom("FROZEN", "2026-03-11")), live, "move COLD"},
+		"no way back by date":                  {rule("", moveFrom("COLD", "2026-03-05")+moveFrom("FROZEN", "2026-03-09")), with(live, func(v *candidate) { v.class = "FROZEN" }), ""},
+		"days that end after a date":           {rule("", moveFrom("COLD", "2026-03-02")) + rule("", moveTo("FROZEN", 5)), live, "move FROZEN"},
+		"days that end before a date":          {rule("", moveFrom("FROZEN", "2026-03-09")) + rule("", moveTo("COLD", 5)), live, "move FROZEN"},
 		"no way back":                          {rule("", moveTo("COLD", 2)+moveTo("FROZEN", 7)), with(live, func(v *candidate) { v.class = "FROZEN" }), ""},
 		"no way up AWS's classes":              {rule("", moveTo("GLACIER", 2)), with(live, func(v *candidate) { v.class, v.size = "DEEP_ARCHIVE", 1<<20 }), ""},
 		"AWS's lowest class":                   {rule("", moveTo("GLACIER", 5)) + rule("", moveTo("DEEP_ARCHIVE", 2)), with(live, func(v *candidate) { v.size = 1 << 20 }), "move DEEP_ARCHIVE"},
