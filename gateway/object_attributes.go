@@ -18,7 +18,7 @@ func (g *Gateway) getObjectAttributes(x *exchange) error {
 	}
 	in := objects.AttributesInput{
 		Bucket: x.bucket, Key: x.key, VersionID: x.version(),
-		WantParts: want["ObjectParts"], MaxParts: s3.MaxListKeys, Precondition: x.readPrecondition(), Access: x.access,
+		WantParts: want["ObjectParts"], WantSums: want["Checksum"] || want["ObjectParts"], MaxParts: s3.MaxListKeys, Precondition: x.readPrecondition(), Access: x.access,
 	}
 	if in.CustomerKey, err = x.customerKey(s3.CustomerKeyPrefix); err != nil {
 		return err

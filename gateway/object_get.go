@@ -91,7 +91,7 @@ func (x *exchange) readInput() (objects.GetObjectInput, error) {
 	if err != nil {
 		return in, err
 	}
-	in.PartNumber = part
+	in.PartNumber, in.WantSums = part, x.header(s3.HeaderChecksumMode) == "ENABLED"
 	if in.CustomerKey, err = x.customerKey(s3.CustomerKeyPrefix); err != nil {
 		return in, err
 	}

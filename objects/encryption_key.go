@@ -196,6 +196,17 @@ func (s *Service) openKeyOf(ctx context.Context, of owner, customer *sse.Custome
 	})
 }
 
+// showsSums holds a request for checksums to the key of SSE-KMS, as AWS does:
+// they tell of the plaintext, of which nothing is told once the key is gone.
+func (s *Service) showsSums(ctx context.Context, of owner) error {
+	if x := of.row.Encryption; x == nil || x.Mode != EncryptedKMS {
+		return nil
+	}
+	key, err := s.openKeyOf(ctx, of, nil)
+	key.Wipe()
+	return err
+}
+
 // openKeyNow is openKey for a row that was read before. Since then its data key
 // may have been sealed anew, and what sealed the old one may be gone: one that does
 // not open is looked for once more.

@@ -13,9 +13,9 @@ func (s *Service) ListParts(ctx context.Context, in ListPartsInput) (out ListPar
 	if err != nil {
 		return out, err
 	}
-	err = s.db.View(ctx, "list-parts", func(r *metadata.Reader) error {
-		u, err := t.upload(r)
-		if err != nil {
+	var u *metadata.Upload
+	err = s.db.View(ctx, "list-parts", func(r *metadata.Reader) (err error) {
+		if u, err = t.upload(r); err != nil {
 			return err
 		}
 		out = ListPartsOutput{Upload: uploadOf(u)}
@@ -36,6 +36,11 @@ func (s *Service) ListParts(ctx context.Context, in ListPartsInput) (out ListPar
 		}
 		return err
 	})
+	if err == nil && in.Max > 0 && u.Encryption != nil && u.Encryption.Mode == EncryptedKMS {
+		var seal *sealing // as AWS has it, who lists parts may decrypt them
+		seal, err = s.partKey(ctx, &t, u, nil)
+		seal.wipe()
+	}
 	return out, asS3(err)
 }
 

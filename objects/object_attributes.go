@@ -9,6 +9,7 @@ import (
 // GetObjectAttributes describes a version and a page of the parts it was
 // uploaded in.
 func (s *Service) GetObjectAttributes(ctx context.Context, in AttributesInput) (out AttributesOutput, err error) {
+	var found owner
 	err = s.db.View(ctx, "attributes", func(r *metadata.Reader) error {
 		b, err := s.bucketIn(ctx, r, in.Bucket)
 		if err != nil {
@@ -18,6 +19,7 @@ func (s *Service) GetObjectAttributes(ctx context.Context, in AttributesInput) (
 		if err != nil {
 			return err
 		}
+		found = owner{b.ID, row}
 		if err := checkKey(row.Encryption, in.CustomerKey); err != nil {
 			return err
 		}
@@ -33,6 +35,9 @@ func (s *Service) GetObjectAttributes(ctx context.Context, in AttributesInput) (
 		}
 		return pageOfParts(r, row, &in, &out)
 	})
+	if err == nil && in.WantSums {
+		err = s.showsSums(ctx, found)
+	}
 	return out, asS3(err)
 }
 

@@ -37,8 +37,14 @@ func inlineOf(inline *[]byte) func(*metadata.Reader, metadata.BucketID, *metadat
 
 // HeadObject describes a version, with the range or part that is asked for.
 func (s *Service) HeadObject(ctx context.Context, in GetObjectInput) (*GetObjectOutput, error) {
-	out, _, err := s.look(ctx, &in, nil)
-	return out, err
+	out, row, err := s.look(ctx, &in, nil)
+	if err == nil && in.WantSums {
+		err = s.showsSums(ctx, owner{out.bucket, row})
+	}
+	if err != nil {
+		return nil, asS3(err)
+	}
+	return out, nil
 }
 
 // look finds the version, asks the precondition and resolves the range, in one

@@ -186,6 +186,7 @@ type GetObjectInput struct {
 	PartNumber   int           // 0: all
 	CustomerKey  *sse.CustomerKey
 	Keyless      bool // what is asked for needs no key of SSE-C: tags, ACLs, locks
+	WantSums     bool // of HeadObject: the checksums of the plaintext are asked for too
 	Precondition Precondition
 	Access       Access
 }
@@ -341,6 +342,7 @@ type AttributesInput struct {
 	PartNumberMarker int
 	MaxParts         int
 	WantParts        bool
+	WantSums         bool // checksums of the plaintext: of the object, or of its parts
 	CustomerKey      *sse.CustomerKey
 	Precondition     Precondition
 	Access           Access
