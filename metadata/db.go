@@ -77,10 +77,10 @@ func Open(engine kv.Engine, o Options) (*DB, error) {
 	}
 	db := &DB{engine: engine, keys: keyspace{root: bytes.Clone(o.Root)}, now: o.Now, rand: o.Rand}
 	ctx := context.Background()
-	err := db.identify(ctx, o.MustExist)
+	err := db.identify(ctx, &o)
 	if errors.Is(err, kv.ErrUnknownCommit) {
 		// Whatever is recorded now, ours or another program's, is the identity.
-		err = db.identify(ctx, o.MustExist)
+		err = db.identify(ctx, &o)
 	}
 	if err == nil {
 		err = db.openLockClock(ctx)
@@ -91,8 +91,8 @@ func Open(engine kv.Engine, o Options) (*DB, error) {
 	return db, nil
 }
 
-// identify reads the row Z and writes it where there is none.
-func (db *DB) identify(ctx context.Context, mustExist bool) error {
+// identify reads the row Z and writes it where there is none and none must be.
+func (db *DB) identify(ctx context.Context, o *Options) error {
 	fresh := cluster{format: Format, id: db.randomID()}
 	return db.Update(ctx, "open", func(tx *Tx) error {
 		if state, err := tx.importState(); err != nil || state != nil {
@@ -102,7 +102,7 @@ func (db *DB) identify(ctx context.Context, mustExist bool) error {
 		if err != nil {
 			return err
 		}
-		if v == nil && mustExist {
+		if v == nil && o.MustExist {
 			return ErrNoState
 		}
 		if v == nil {
