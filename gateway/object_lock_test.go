@@ -115,6 +115,13 @@ func TestPartsOfWhatWillBeLockedNeedDigests(t *testing.T) {
 	doc := "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>" + tag + "</ETag></Part></CompleteMultipartUpload>"
 	version := l.ok("POST", "/vault/key?uploadId="+id, doc).Header.Get("X-Amz-Version-Id")
 	l.denied("DELETE", "/vault/key?versionId="+version, "")
+
+	id = uploadIn(t, l.ok("POST", "/vault/key?uploads", "").body)
+	target = "/vault/key?partNumber=1&uploadId=" + id
+	l.ok("PUT", target, "body")
+	l.wrote("", l.write("/vault?object-lock", "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention><Mode>GOVERNANCE</Mode><Days>3</Days></DefaultRetention></Rule></ObjectLockConfiguration>"))
+	l.fails(s3.InvalidRequest, "PUT", target, "body") // the default will lock it
+	l.ok("PUT", target, "body", "Content-Md5", md5Of("body"))
 }
 
 // TestWhoMayLock: each header needs the permission of its operation, and each

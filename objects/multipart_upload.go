@@ -23,13 +23,19 @@ func (s *Service) UploadPart(ctx context.Context, in UploadPartInput) (Part, err
 	if err != nil {
 		return Part{}, asS3(err)
 	}
-	if (Lock{u.Retention, u.LegalHold}) != (Lock{}) && in.Body.MD5 == nil && !in.Body.Checksum.Valid() {
+	if willBeLocked(t.bucket, u) && in.Body.MD5 == nil && !in.Body.Checksum.Valid() {
 		return Part{}, UndigestedError("Put Part")
 	}
 	if in.Body.Checksum, err = partChecksum(u, in.Body.Checksum); err != nil {
 		return Part{}, err
 	}
 	return s.storePart(ctx, &t, u, UploadPartInput{Number: in.Number, Body: in.Body, CustomerKey: in.CustomerKey})
+}
+
+// willBeLocked reports whether the object of an upload will have a lock, as far as
+// is known: by what the upload asks for, or by the default of its bucket.
+func willBeLocked(b *metadata.Bucket, u *metadata.Upload) bool {
+	return (Lock{u.Retention, u.LegalHold}) != (Lock{}) || b.ObjectLock != nil && b.ObjectLock.Mode != RetentionNone
 }
 
 func checkPartNumber(n int) error {
