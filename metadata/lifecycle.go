@@ -71,6 +71,12 @@ func (i *VersionIter) Lifecycle(dst *LifecycleRow, fields LifecycleFields) error
 	return nil
 }
 
+// Name is which upload the current one is, also where its row cannot be read.
+func (i *UploadIter) Name() (key string, id UploadID, err error) {
+	k, err := i.keys.parseUpload(i.pair.Key)
+	return k.key, k.upload, err
+}
+
 // BucketConfig is one document of a bucket, nil where it is not set.
 func (r *Reader) BucketConfig(id BucketID, kind ConfigKind) ([]byte, error) {
 	v, err := r.get(r.keys.config(id, kind))

@@ -52,8 +52,8 @@ func (s *Service) lifecycleAct(ctx context.Context, sc *scan) error {
 	return nil
 }
 
-// lifecycleEnd ends versions, many in one transaction. Where that meets other writers, it
-// ends them one by one.
+// lifecycleEnd ends versions, many in one transaction. Where that meets other writers, or what
+// nobody can end, it ends them one by one.
 func (s *Service) lifecycleEnd(ctx context.Context, sc *scan, class string, victims []victim) error {
 	for len(victims) > 0 {
 		n := min(len(victims), lifecycleBatch)
@@ -64,7 +64,7 @@ func (s *Service) lifecycleEnd(ctx context.Context, sc *scan, class string, vict
 			victims = victims[e.done:]
 			continue
 		}
-		if !contentious(err) {
+		if !ownFault(err) {
 			return err
 		}
 		for i := range victims[:n] {
@@ -81,10 +81,19 @@ func (s *Service) lifecycleEnd(ctx context.Context, sc *scan, class string, vict
 	return nil
 }
 
-// contentious reports whether others may have been in the way, so that it goes better alone.
-func contentious(err error) bool {
-	return errors.Is(err, kv.ErrConflict) || errors.Is(err, kv.ErrTimeout) || errors.Is(err, kv.ErrUnknownCommit) ||
-		errors.Is(err, metadata.ErrLocked)
+// ownFault reports whether an error may be about one of several versions, so that the others go
+// better without it.
+func ownFault(err error) bool {
+	for _, e := range []error{
+		kv.ErrConflict, kv.ErrTimeout, kv.ErrUnknownCommit, metadata.ErrLocked, // others may have been in the way
+		metadata.ErrCorrupt, metadata.ErrInvalid, kv.ErrTxTooLarge,
+		kv.ErrNoSpace, // for markers: what frees goes on
+	} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // failed counts what could not be done. The error is that of a scan which ends.
@@ -92,10 +101,7 @@ func (sc *scan) failed(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	sc.out.Tally.Failed++
-	if sc.out.Stopped == nil {
-		sc.out.Stopped = err
-	}
+	sc.left(err)
 	return nil
 }
 

@@ -2,6 +2,8 @@ package objects
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"strings"
 
 	"github.com/undercroft/undercroft/metadata"
@@ -48,7 +50,7 @@ type LifecycleTally struct {
 	Transitions int64
 	Aborted     int64
 	Locked      int64 // versions left because they are locked
-	Failed      int64 // left to the next round because others wrote them, or they could not be moved
+	Failed      int64 // left to the next round because others wrote them, or they could not be read, moved or marked
 }
 
 // Add adds another tally.
@@ -222,10 +224,14 @@ func (sc *scan) walk(r *metadata.Reader, rng metadata.VersionRange) (more bool, 
 	defer it.Close()
 	next := &sc.out.Next
 	for it.Next() {
-		if err := it.Lifecycle(&sc.row, sc.rules.fields); err != nil {
+		switch err := it.Lifecycle(&sc.row, sc.rules.fields); {
+		case err == nil:
+			sc.look(it.KeyBytes())
+		case errors.Is(err, metadata.ErrCorrupt):
+			sc.skip(it, err)
+		default:
 			return false, err
 		}
-		sc.look(it.KeyBytes())
 		sc.out.Tally.Evaluated++
 		if sc.pending == nil && (sc.out.Tally.Evaluated >= int64(sc.in.Rows) || sc.full()) {
 			return true, nil
@@ -275,6 +281,27 @@ func (sc *scan) look(key []byte) {
 	}
 }
 
+// skip passes over a row that cannot be read, and the older versions of its key: how many are above them
+// and since when they are noncurrent is not known. The cursor needs nothing of the key.
+func (sc *scan) skip(it *metadata.VersionIter, err error) {
+	if !sc.row.Latest {
+		sc.pending = nil
+	}
+	sc.settle()
+	behind := append(slices.Clone(it.KeyBytes()), 0)
+	sc.out.Next = LifecycleCursor{Bucket: sc.bucket.ID, Key: behind}
+	it.SkipTo(string(behind))
+	sc.left(err)
+}
+
+// left counts what is left to the next round.
+func (sc *scan) left(err error) {
+	sc.out.Tally.Failed++
+	if sc.out.Stopped == nil {
+		sc.out.Stopped = err
+	}
+}
+
 // settle decides about a delete marker that turned out to be alone, if there is one.
 func (sc *scan) settle() {
 	p := sc.pending
@@ -294,13 +321,18 @@ func (sc *scan) readUploads(r *metadata.Reader) error {
 	it := r.Uploads(sc.bucket.ID, metadata.UploadRange{AfterKey: string(next.Key), AfterUpload: next.Upload})
 	defer it.Close()
 	for it.Next() {
-		u, err := it.Upload()
+		key, id, err := it.Name()
 		if err != nil {
 			return err
 		}
-		next.Key, next.Upload = []byte(u.Key), u.ID
+		next.Key, next.Upload = []byte(key), id
 		sc.out.Tally.Evaluated++
-		if sc.rules.abortDue(sc.in.Clock, u.Key, u.Initiated.UnixMilli()) {
+		switch u, err := it.Upload(); {
+		case errors.Is(err, metadata.ErrCorrupt):
+			sc.left(err)
+		case err != nil:
+			return err
+		case sc.rules.abortDue(sc.in.Clock, u.Key, u.Initiated.UnixMilli()):
 			sc.uploads = append(sc.uploads, u)
 		}
 		if sc.out.Tally.Evaluated >= int64(sc.in.Rows) || len(sc.uploads) >= lifecycleVictims {
