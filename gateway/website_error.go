@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"html"
+	"mime"
 	"net/http"
 	"strconv"
 	"strings"
@@ -71,7 +72,7 @@ func (x *exchange) showErrorHeaders(e *s3.Error) {
 	x.set("X-Amz-Error-Message", e.Message)
 	for _, f := range e.Fields {
 		if f.Name == "Key" {
-			x.set("X-Amz-Error-Detail-Key", mailSafe(f.Value))
+			x.set("X-Amz-Error-Detail-Key", mime.BEncoding.Encode("UTF-8", f.Value)) // also what no header has
 		}
 	}
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -64,9 +65,9 @@ func (h *hosts) custom(host string) bool {
 
 // visits finds out whether the request is one to a website, and leaves the
 // bucket in the exchange where it is. A bucket that is named as the whole host
-// takes it over only from requests that nobody signed, and only when it has a
-// website: a request to the REST endpoint, under whatever name, is signed, or
-// reads what anybody may read.
+// takes over only requests for pages that nobody signed, and only when it has a
+// website: a request to the REST endpoint, under whatever name, is signed, writes,
+// or reads what anybody may read.
 func (g *Gateway) visits(x *exchange) bool {
 	if len(g.hosts.websites) == 0 {
 		return false
@@ -76,7 +77,7 @@ func (g *Gateway) visits(x *exchange) bool {
 		x.bucket = bucket
 		return true
 	}
-	if !g.hosts.custom(host) || isSigned(x) {
+	if !g.hosts.custom(host) || !asksForPage(x) || isSigned(x) {
 		return false
 	}
 	state, err := g.o.Objects.BucketState(x.r.Context(), s3.BucketName(host))
@@ -87,7 +88,23 @@ func (g *Gateway) visits(x *exchange) bool {
 	return true
 }
 
-// isSigned reports whether a request claims to be signed.
+// asksForPage reports whether a request is what a browser sends to a website. Forms
+// are signed in their body, and a preflight is not signed where its request is.
+func asksForPage(x *exchange) bool {
+	method := x.r.Method
+	if method == http.MethodOptions {
+		method = x.header("Access-Control-Request-Method")
+		for _, names := range x.r.Header["Access-Control-Request-Headers"] {
+			if strings.Contains(strings.ToLower(names), "authorization") {
+				return false
+			}
+		}
+	}
+	return method == http.MethodGet || method == http.MethodHead
+}
+
+// isSigned reports whether a request claims to be signed. The REST endpoint
+// refuses a query that cannot be read, so that what can be is all that counts.
 func isSigned(x *exchange) bool {
 	if x.header("Authorization") != "" {
 		return true
@@ -95,6 +112,6 @@ func isSigned(x *exchange) bool {
 	if x.r.URL.RawQuery == "" {
 		return false
 	}
-	q, err := url.ParseQuery(x.r.URL.RawQuery)
-	return err != nil || q.Has("X-Amz-Signature") || q.Has("Signature")
+	q, _ := url.ParseQuery(strings.ReplaceAll(x.r.URL.RawQuery, ";", "%3B"))
+	return q.Has("X-Amz-Signature") || q.Has("Signature")
 }

@@ -214,7 +214,7 @@ func (x *xmlReader) redirect() (r WebsiteRedirect, err error) {
 	switch {
 	case err != nil:
 		return r, err
-	case !host && !protocol && !prefix && !key && !code:
+	case r.HostName == "" && r.Protocol == "" && !prefix && !key && !code: // it would be kept as an empty one
 		return r, malformed("empty redirect")
 	case prefix && key:
 		return r, invalidWebsite("You can only define ReplaceKeyPrefix or ReplaceKey but not both.")

@@ -145,6 +145,8 @@ func TestParseWebsiteRedirect(t *testing.T) {
 func FuzzDecodeWebsite(f *testing.F) {
 	f.Add(website(index))
 	f.Add(rule("<KeyPrefixEquals>a</KeyPrefixEquals>", "<HostName>h</HostName>"))
+	f.Add(rule("<KeyPrefixEquals>a</KeyPrefixEquals>", "<HostName></HostName>"))
+	f.Add(rule("<KeyPrefixEquals>a</KeyPrefixEquals>", "<Protocol/><HostName/>"))
 	f.Add(website("<RedirectAllRequestsTo><HostName>h</HostName></RedirectAllRequestsTo>"))
 	f.Fuzz(func(t *testing.T, body string) {
 		c, err := s3.DecodeWebsite([]byte(body))
