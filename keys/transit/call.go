@@ -66,6 +66,9 @@ func (p *Provider) attempt(ctx context.Context, verb, keyID string, body map[str
 			}
 			token, renewed = fresh, true
 			continue
+		case errors.Is(err, keys.ErrDenied):
+			p.tokens.deniedAnew(token)
+			return err
 		case !errors.Is(err, errAgain) || n == attempts:
 			return err
 		}

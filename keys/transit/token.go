@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/undercroft/undercroft/keys"
 )
@@ -70,8 +71,22 @@ func AppRole(mount, roleID string, secretID func() ([]byte, error)) TokenSource 
 type tokens struct {
 	source TokenSource
 
-	mu  sync.Mutex // guards now, and is held while the source is asked: one asks for all
-	now string
+	mu   sync.Mutex // guards what follows, and is held while the source is asked: one asks for all
+	now  string
+	vain time.Time // when now was refused though it was new: then it is the key that is denied
+}
+
+// vainPause is how long a token counts as good that was refused though it was
+// new. Else every request with a key that is denied would log in.
+const vainPause = 10 * time.Second
+
+// deniedAnew notes that a token was refused that had just replaced another.
+func (t *tokens) deniedAnew(token string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.now == token {
+		t.vain = time.Now()
+	}
 }
 
 func (t *tokens) get(ctx context.Context, p *Provider) (string, error) {
@@ -82,7 +97,7 @@ func (t *tokens) get(ctx context.Context, p *Provider) (string, error) {
 func (t *tokens) renew(ctx context.Context, p *Provider, refused string) (string, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.now != "" && t.now != refused {
+	if t.now != "" && (t.now != refused || time.Since(t.vain) < vainPause) {
 		return t.now, nil
 	}
 	token, err := t.source(ctx, p)
@@ -92,6 +107,8 @@ func (t *tokens) renew(ctx context.Context, p *Provider, refused string) (string
 	if token == "" || strings.ContainsAny(token, "\r\n\x00") {
 		return "", fmt.Errorf("%w: no token, or not one", keys.ErrDenied)
 	}
-	t.now = token
+	if token != t.now {
+		t.now, t.vain = token, time.Time{}
+	}
 	return token, nil
 }

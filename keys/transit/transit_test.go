@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -336,6 +338,34 @@ func TestAppRole(t *testing.T) {
 	wrong := newProvider(t, Options{Address: s.Address(), Token: AppRole("approle", "role", func() ([]byte, error) { return []byte("guess"), nil })})
 	if err := wrong.Check(t.Context(), "one"); !errors.Is(err, keys.ErrDenied) || strings.Contains(err.Error(), "guess") {
 		t.Errorf("another secret id: %v", err)
+	}
+}
+
+// TestDenialsDoNotLogIn: a key that the role may not use is denied to every token of
+// it. Clients that name it make no logins, of which each leaves a token behind.
+func TestDenialsDoNotLogIn(t *testing.T) {
+	var logins atomic.Int64
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/login") {
+			_, _ = fmt.Fprintf(w, `{"auth":{"client_token":"s.%d"}}`, logins.Add(1))
+			return
+		}
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	defer s.Close()
+	p := newProvider(t, Options{Address: s.URL, Token: AppRole("approle", "role", func() ([]byte, error) { return []byte("secret"), nil })})
+	for range 20 {
+		if err := p.Check(t.Context(), "forbidden"); !errors.Is(err, keys.ErrDenied) {
+			t.Fatal(err)
+		}
+	}
+	if n := logins.Load(); n != 2 { // the first, and one look whether the token had ended
+		t.Errorf("%d logins", n)
+	}
+	// Later, the token may have ended after all.
+	p.tokens.vain = p.tokens.vain.Add(-vainPause)
+	if err := p.Check(t.Context(), "forbidden"); !errors.Is(err, keys.ErrDenied) || logins.Load() != 3 {
+		t.Errorf("%v, %d logins", err, logins.Load())
 	}
 }
 
