@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -31,6 +32,9 @@ type keyPair struct {
 	certFile, keyFile string
 	current           *tls.Certificate
 	seen              [2]fileStamp // of the files that were tried last
+	// failed is why they could not be used, empty where they are: they are tried
+	// again though they look the same, since the reason may be another's.
+	failed string
 }
 
 // fileStamp tells two states of a file apart; the zero value is a missing one.
@@ -83,23 +87,32 @@ func (p *keyPair) load() error {
 }
 
 // get returns the certificate for a new connection: the first that is valid for
-// the name and the ciphers of the client, or the first of all, which a client that
-// sends no name, or one that nobody has, gets too.
+// the name and the ciphers of the client and not expired, one that is where there is no
+// other, or the first of all, which a client that sends no name, or one that
+// nobody has, gets too.
 func (c *certificates) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now := c.now(); now.Sub(c.looked) >= reloadInterval {
+	now := c.now()
+	if now.Sub(c.looked) >= reloadInterval {
 		c.looked = now
 		c.refreshLocked(hello.Context())
 	}
-	if len(c.pairs) > 1 {
-		for _, p := range c.pairs {
-			if hello.SupportsCertificate(p.current) == nil {
-				return p.current, nil
-			}
+	best := c.pairs[0].current
+	if len(c.pairs) == 1 {
+		return best, nil
+	}
+	var expired *tls.Certificate
+	for _, p := range c.pairs {
+		switch {
+		case hello.SupportsCertificate(p.current) != nil:
+		case !now.After(p.current.Leaf.NotAfter):
+			return p.current, nil
+		case expired == nil:
+			expired = p.current
 		}
 	}
-	return c.pairs[0].current, nil
+	return cmp.Or(expired, best), nil
 }
 
 // reload reads every pair again, whether its files have changed or not.
@@ -108,25 +121,31 @@ func (c *certificates) reload(ctx context.Context) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, p := range c.pairs {
+		p.failed = "" // who asks is told again
 		c.replaceLocked(ctx, p, p.stamps())
 	}
 }
 
-// refreshLocked reads the pairs whose files have changed.
+// refreshLocked reads the pairs whose files have changed, or could not be used.
 func (c *certificates) refreshLocked(ctx context.Context) {
 	for _, p := range c.pairs {
-		if stamps := p.stamps(); stamps != p.seen {
+		if stamps := p.stamps(); stamps != p.seen || p.failed != "" {
 			c.replaceLocked(ctx, p, stamps)
 		}
 	}
 }
 
 func (c *certificates) replaceLocked(ctx context.Context, p *keyPair, stamps [2]fileStamp) {
+	changed := p.seen != stamps
 	p.seen = stamps
 	if err := p.load(); err != nil {
-		c.logger.ErrorContext(ctx, "certificate not reloaded, the old one stays in use",
-			slog.String("file", p.certFile), slog.String("error", err.Error()))
+		if text := err.Error(); changed || text != p.failed {
+			p.failed = text
+			c.logger.ErrorContext(ctx, "certificate not reloaded, the old one stays in use",
+				slog.String("file", p.certFile), slog.String("error", text))
+		}
 		return
 	}
+	p.failed = ""
 	c.logger.InfoContext(ctx, "certificate reloaded", slog.String("file", p.certFile))
 }

@@ -201,3 +201,70 @@ func TestCertificatesAreChosenByName(t *testing.T) {
 		t.Errorf("a start with another's key: %v", err)
 	}
 }
+
+// TestCertificateIsTriedAgain: what could not be read for a moment is read later, though
+// its files look as they did when it failed.
+func TestCertificateIsTriedAgain(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "cert"), filepath.Join(dir, "key")
+	writePair(t, cert, key, "old")
+	clock := time.Unix(1e9, 0)
+	var log lines
+	c, err := loadCertificates([]string{cert}, []string{key}, func() time.Time { return clock }, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect := func(want string) {
+		t.Helper()
+		clock = clock.Add(reloadInterval)
+		if pair, err := c.get(&tls.ClientHelloInfo{}); err != nil || pair.Leaf.Subject.CommonName != want {
+			t.Errorf("%v, %v; want %s", pair, err, want)
+		}
+	}
+	writePair(t, cert, key, "new")
+	good, err := os.ReadFile(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stamp := clock
+	for _, content := range []string{strings.Repeat("x", len(good)), string(good)} {
+		place(t, key, content)
+		if err := os.Chtimes(key, stamp, stamp); err != nil {
+			t.Fatal(err)
+		}
+		if content != string(good) {
+			expect("old")
+			expect("old")
+		}
+	}
+	expect("new")
+	if n := strings.Count(log.String(), "not reloaded"); n != 1 {
+		t.Errorf("logged %d times:\n%s", n, log.String())
+	}
+}
+
+func TestExpiredCertificatesAreLast(t *testing.T) {
+	dir := t.TempDir()
+	var certs, keys []string
+	for i, name := range []string{"s3.test", "*.web.test", "site.web.test"} {
+		cert, key := filepath.Join(dir, "cert"+strconv.Itoa(i)), filepath.Join(dir, "key"+strconv.Itoa(i))
+		writePair(t, cert, key, name)
+		certs, keys = append(certs, cert), append(keys, key)
+	}
+	clock := time.Unix(1e9, 0)
+	c, err := loadCertificates(certs, keys, func() time.Time { return clock }, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect := func(asked, want string) {
+		t.Helper()
+		if pair, err := c.get(hello(asked)); err != nil || pair.Leaf.Subject.CommonName != want {
+			t.Errorf("%s: %v, %v; want %s", asked, pair, err, want)
+		}
+	}
+	expect("site.web.test", "*.web.test")
+	c.pairs[1].current.Leaf.NotAfter = clock.Add(-1)
+	expect("site.web.test", "site.web.test")
+	expect("other.web.test", "*.web.test") // it tells more than that of another name
+	expect("other.test", "s3.test")
+}
