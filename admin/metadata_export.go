@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"time"
 )
 
 const (
@@ -14,7 +15,27 @@ const (
 	// exportTrailer carries the result, which is not known when the body begins.
 	exportTrailer = "Undercroft-Export"
 	exportWhole   = "whole"
+	// exportPatience is how long an export waits for a client that takes nothing: what
+	// is overwritten keeps its space as long as it runs.
+	exportPatience = 5 * time.Minute
 )
+
+// patientWriter fails when the client has taken nothing for some time.
+type patientWriter struct {
+	w        io.Writer
+	control  *http.ResponseController
+	patience time.Duration
+}
+
+// Write implements io.Writer. A connection without deadlines, as tests have, waits
+// for as long as it takes.
+func (p *patientWriter) Write(b []byte) (int, error) {
+	_ = p.control.SetWriteDeadline(time.Now().Add(p.patience))
+	return p.w.Write(b)
+}
+
+// end gives the connection back as it was, for its next request.
+func (p *patientWriter) end() { _ = p.control.SetWriteDeadline(time.Time{}) }
 
 // metadataExport streams an export. A stream without its trailer was cut off, and
 // lacks its own end too.
@@ -22,7 +43,9 @@ func (h *handler) metadataExport(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Trailer", exportTrailer)
 	result := exportWhole
-	if err := h.ExportMetadata(r.Context(), w); err != nil {
+	out := &patientWriter{w: w, control: http.NewResponseController(w), patience: exportPatience}
+	defer out.end()
+	if err := h.ExportMetadata(r.Context(), out); err != nil {
 		result = oneLine(err.Error())
 		h.Logger.WarnContext(r.Context(), "export of the metadata failed", slog.String("error", result))
 	}

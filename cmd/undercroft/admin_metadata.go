@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -101,14 +102,16 @@ func (in *verbInput) exportInto(export func(io.Writer) error) error {
 	}
 	fsys := vfs.Default()
 	partial := name + ".partial"
-	f, err := fsys.Create(partial, vfs.Unspecified)
+	// It holds what the metadata hold: it is nobody else's from the start, and no
+	// file that another put there.
+	if err := fsys.Remove(partial); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove %s: %w", partial, err)
+	}
+	f, err := os.OpenFile(partial, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return fmt.Errorf("create %s: %w", partial, err)
+		return fmt.Errorf("create the file: %w", err)
 	}
-	err = os.Chmod(partial, 0o600) // it holds what the metadata hold
-	if err == nil {
-		err = export(f)
-	}
+	err = export(f)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -117,6 +120,9 @@ func (in *verbInput) exportInto(export func(io.Writer) error) error {
 	}
 	if err := fsys.Rename(partial, name); err != nil {
 		return fmt.Errorf("rename %s: %w", partial, err)
+	}
+	if err := vfs.SyncDir(fsys, filepath.Dir(name)); err != nil {
+		return fmt.Errorf("sync the directory of %s: %w", name, err)
 	}
 	return write(in.stdout, "metadata is in "+name+"\n")
 }

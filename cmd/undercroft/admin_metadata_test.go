@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -70,5 +71,32 @@ func TestExportAndImportOfMetadata(t *testing.T) {
 	}
 	if code := i.stop(); code != exitOK {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+// TestExportWritesAFileOfItsOwn: what somebody else put in the place of the file that is
+// being written neither is written through nor stays open to them.
+func TestExportWritesAFileOfItsOwn(t *testing.T) {
+	dir := t.TempDir()
+	file, victim := filepath.Join(dir, "metadata.export"), filepath.Join(dir, "victim")
+	place(t, victim, "victim")
+	if err := os.Symlink(victim, file+".partial"); err != nil {
+		t.Fatal(err)
+	}
+	in := &verbInput{arguments: []string{file}, stdout: io.Discard}
+	err := in.exportInto(func(w io.Writer) error {
+		if info, err := os.Lstat(file + ".partial"); err != nil || info.Mode() != 0o600 {
+			t.Errorf("%v, %v", info, err)
+		}
+		_, err := io.WriteString(w, "secret")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{file: "secret", victim: "victim"} {
+		if got, err := os.ReadFile(name); err != nil || string(got) != want {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
 	}
 }

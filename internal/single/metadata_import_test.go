@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 
@@ -69,4 +70,23 @@ func TestImportThatNeverBegan(t *testing.T) {
 	}
 	s.Start()
 	s.holds("before")
+}
+
+// TestImportIntoARunningStore is refused, whatever it is told to replace.
+func TestImportIntoARunningStore(t *testing.T) {
+	s, o := exporting(t)
+	var whole bytes.Buffer
+	if _, err := s.ExportMetadata(t.Context(), &whole); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := single.ImportOffline(t.Context(), *o, &whole, single.ImportOptions{Replace: true}); err == nil {
+		t.Error("imported")
+	}
+	if _, err := single.ExportOffline(t.Context(), *o, io.Discard, nil); err == nil {
+		t.Error("exported as if nothing ran")
+	}
+	s.holds("before")
+	s.fill("after")
+	s.Restart()
+	s.holds("before", "after")
 }
