@@ -104,7 +104,7 @@ func (u *serverURL) Set(s string) error {
 	if s != "" {
 		parsed, err := url.Parse(s)
 		switch {
-		case err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Host == "":
+		case err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Hostname() == "" || parsed.RawQuery != "" || parsed.Fragment != "":
 			return fmt.Errorf("%q is not like https://vault.example:8200", s)
 		case parsed.User != nil:
 			return errors.New("it holds a password: give a token instead")

@@ -50,6 +50,7 @@ func TestRefusalsOfKeyProviders(t *testing.T) {
 		{"--kms=aws", `flag --kms: "aws" is not one of local, vault`},
 		{"--kms=vault", "flag --kms: it needs kms-vault-address"},
 		{"--kms=vault --kms-vault-address=http:/", `flag --kms-vault-address: "http:/" is not like https://vault.example:8200`},
+		{"--kms=vault --kms-vault-address=https://:8200", `flag --kms-vault-address: "https://:8200" is not like https://vault.example:8200`},
 		{"--kms-vault-address=https://u:p@v", "flag --kms-vault-address: it holds a password: give a token instead"},
 		{"--kms=vault --kms-vault-address=http://v", "flag --kms: it needs one of kms-vault-token-file, kms-vault-token and kms-vault-role-id"},
 		{"--kms=vault --kms-vault-address=http://v --kms-vault-token=a --kms-vault-token-file=b", "flag --kms: it needs one of kms-vault-token-file, kms-vault-token and kms-vault-role-id"},

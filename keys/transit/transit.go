@@ -76,7 +76,7 @@ var _ keys.Provider = (*Provider)(nil)
 // New is the provider of a server. It sends nothing yet.
 func New(o Options) (*Provider, error) {
 	u, err := url.Parse(o.Address)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return nil, errors.New("transit: the address is to be like https://vault.example:8200")
 	}
 	if o.Token == nil {

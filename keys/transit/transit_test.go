@@ -386,6 +386,7 @@ func TestOptions(t *testing.T) {
 	token := StaticToken("t")
 	for name, o := range map[string]Options{
 		"no address": {Token: token}, "no scheme": {Token: token, Address: "vault:8200"}, "a password": {Token: token, Address: "https://u:p@vault"},
+		"no host": {Token: token, Address: "https://:8200"}, "a query": {Token: token, Address: "https://vault?x"}, "a fragment": {Token: token, Address: "https://vault#x"},
 		"no token": {Address: "https://vault"}, "a strange mount": {Token: token, Address: "https://vault", Mount: "a/../b"},
 	} {
 		if _, err := New(o); err == nil || strings.Contains(err.Error(), "u:p") {
