@@ -2,6 +2,8 @@ package metadata
 
 import (
 	"encoding/binary"
+	"fmt"
+	"slices"
 
 	"github.com/undercroft/undercroft/metadata/kv"
 )
@@ -44,6 +46,25 @@ func (t *Tx) ReplaceData(id BucketID, old, o *Object) error {
 	}
 	t.releaseData(id, old)
 	return t.err
+}
+
+// ManifestRow reads the parts of one row of a manifest: the first, or the one behind the place that it
+// returned last. There are none behind the last one. The parts of a row are few enough to be held, all
+// of a manifest may not be.
+func (r *Reader) ManifestRow(id DataID, after []byte) (parts []ManifestPart, place []byte, err error) {
+	rng := kv.PrefixRange(r.keys.byID(tagManifest, id))
+	if after != nil {
+		rng.Begin = kv.KeyAfter(after)
+	}
+	i := newRowIter(r, rng, 1)
+	defer i.close()
+	if !i.next() {
+		return nil, nil, i.err
+	}
+	if parts, err = decodeManifest(i.pair.Value); err != nil {
+		return nil, nil, fmt.Errorf("key %q: %w", i.pair.Key, err)
+	}
+	return parts, slices.Clone(i.pair.Key), nil
 }
 
 // StoredLength is how many bytes the rows E of a data id are for.

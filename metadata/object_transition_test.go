@@ -136,3 +136,41 @@ func TestManifestOfAnOwningIntent(t *testing.T) {
 	})
 	clean(t, f.db)
 }
+
+// TestManifestRow: rows follow each other, a part of no bytes at the end included.
+func TestManifestRow(t *testing.T) {
+	db := newDB(t)
+	id := db.NewDataID()
+	var parts []ManifestPart
+	for n := 1; n <= 4; n++ {
+		p := ManifestPart{Number: n, Size: MaxSlices}
+		for i := range int64(MaxSlices) {
+			p.Slices = append(p.Slices, Slice{ID: id, Offset: i, Length: 1})
+		}
+		parts = append(parts, p)
+	}
+	parts = append(parts, ManifestPart{Number: 5})
+	update(t, db, func(tx *Tx) error {
+		return errors.Join(tx.PutManifest(id, 0, parts[:4]), tx.PutManifest(id, 4*MaxSlices, parts[4:]))
+	})
+	var found []ManifestPart
+	rows := 0
+	view(t, db, func(r *Reader) error {
+		var place []byte
+		for {
+			row, next, err := r.ManifestRow(id, place)
+			if err != nil || len(row) == 0 {
+				return err
+			}
+			if len(row) > 2 { // as large as one may get
+				t.Errorf("a row of %d parts", len(row))
+			}
+			found, place = append(found, row...), next
+			rows++
+		}
+	})
+	if rows != 3 || len(found) != 5 || found[3].Number != 4 || len(found[3].Slices) != MaxSlices || found[4].Number != 5 {
+		t.Errorf("%d parts in %d rows", len(found), rows)
+	}
+	update(t, db, func(tx *Tx) error { return tx.DeleteManifest(id) })
+}

@@ -355,7 +355,7 @@ func (s *Service) lifecycleMove(ctx context.Context, sc *scan, v *victim) error 
 	if seen == nil || ctx.Err() != nil {
 		return errLifecycleChanged
 	}
-	t := &transition{svc: s, bucket: sc.bucket, seen: seen, class: rowClass(v.verdict.class)}
+	t := &transition{svc: s, bucket: sc.bucket, seen: seen, class: rowClass(v.verdict.class), pace: sc.in.Pace}
 	t.may = func(tx *metadata.Tx, _ *metadata.Object) error {
 		court, err := s.court(tx, sc)
 		if err != nil || court == nil {

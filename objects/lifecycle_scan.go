@@ -36,8 +36,8 @@ type LifecycleScanInput struct {
 	From  LifecycleCursor
 	Rows  int // at most, about
 	Clock LifecycleClock
-	// Pace is called before each version that is moved to another class; its error ends the
-	// scan. Nil: they are moved one right after the other.
+	// Pace is called before each version that is moved to another class, and before each further piece of
+	// a large one, by several goroutines; its error ends the scan. Nil: they are moved one right after the other.
 	Pace func(ctx context.Context) error
 }
 

@@ -3,6 +3,7 @@ package objects_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -116,6 +117,40 @@ func TestLifecycleGoesAroundDamagedRows(t *testing.T) {
 			e.must(e.AbortMultipartUpload(e.ctx, objects.AbortUploadInput{Bucket: bucket, Key: "damaged-upload", Upload: u.ID}))
 		})
 	}
+}
+
+// TestLifecycleMovesLetOthersGoFirst: between the pieces of one large object too, and a pause ends it there.
+func TestLifecycleMovesLetOthersGoFirst(t *testing.T) {
+	heavy(t)
+	e := open(t, withClasses)
+	data := bytesOf(1, 9*mib)
+	e.put("large", data)
+	e.govern(lifecycleRule("", "<Transition><Days>1</Days><StorageClass>"+string(cold)+"</StorageClass></Transition>"))
+	ids, err := e.LifecycleBuckets(e.ctx, 0, 1)
+	e.must(err)
+	scan := func(pace func(context.Context) error) (objects.LifecycleScanOutput, error) {
+		return e.LifecycleScan(e.ctx, objects.LifecycleScanInput{
+			From: objects.LifecycleCursor{Bucket: ids[0]}, Rows: 10, Pace: pace, Clock: objects.LifecycleClock{Now: e.Now().Add(3 * day)},
+		})
+	}
+	stopped, waits := errors.New("paused"), 0
+	out, err := scan(func(context.Context) error {
+		if waits++; waits > 2 {
+			return stopped
+		}
+		return nil
+	})
+	e.must(err)
+	if !errors.Is(out.Stopped, stopped) || out.Tally.Transitions != 0 || e.row("large").Attributes.StorageClass != "" {
+		t.Errorf("%+v", out)
+	}
+	waits = 0
+	out, err = scan(func(context.Context) error { waits++; return nil })
+	e.must(err)
+	if out.Tally.Transitions != 1 || waits < 3 || e.row("large").Attributes.StorageClass != string(cold) {
+		t.Errorf("%d waits: %+v", waits, out)
+	}
+	e.holds("large", data)
 }
 
 // TestLifecycleOnAFullDisk: delete markers wait for space, and hold up nothing that makes some.

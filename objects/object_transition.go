@@ -71,7 +71,8 @@ type transition struct {
 	seen   *metadata.Object // as it was when that began
 	class  string           // "" is STANDARD
 	// may is asked in the transaction about the row as it is; its error ends the move.
-	may func(tx *metadata.Tx, row *metadata.Object) error
+	may  func(tx *metadata.Tx, row *metadata.Object) error
+	pace func(ctx context.Context) error // of a relocation
 
 	bytes *relocation
 	now   *metadata.Object
@@ -83,7 +84,7 @@ func (t *transition) run(ctx context.Context) (*metadata.Object, error) {
 		return t.seen, nil
 	}
 	if hasBytes(&t.seen.Data) {
-		t.bytes = &relocation{svc: t.svc, bucket: t.bucket, key: t.seen.Key, class: t.class, from: t.seen}
+		t.bytes = &relocation{svc: t.svc, bucket: t.bucket, key: t.seen.Key, class: t.class, from: t.seen, pace: t.pace}
 		if err := t.bytes.run(ctx); err != nil {
 			return nil, t.unread(ctx, err)
 		}

@@ -31,11 +31,15 @@ type relocation struct {
 	key    string
 	class  string           // "" is STANDARD
 	from   *metadata.Object // whose bytes they are
+	// pace is called before each piece but the first; its error ends the move. Nil: others need not go first.
+	pace  func(ctx context.Context) error
+	begun bool
 
 	single   *stored         // unless they are those of a manifest
 	manifest metadata.DataID // whose intent is written
 	offset   int64           // in the object, of the next part
 	batch    []relocatedPart // not written ahead yet
+	extents  int             // of batch
 }
 
 // relocatedPart is a part whose bytes are durable.
@@ -104,7 +108,7 @@ func (r *relocation) version(part int) string {
 func (r *relocation) store(ctx context.Context, body io.Reader, n int64, version string) (*stored, error) {
 	in := &intake{svc: r.svc, bucket: r.bucket, version: version, class: r.class}
 	in.id, in.size = r.svc.db.NewDataID(), n
-	err := in.relocate(ctx, body, blobKey(r.bucket.ID, s3.Key(r.key)))
+	err := in.relocate(ctx, body, blobKey(r.bucket.ID, s3.Key(r.key)), r.wait)
 	for len(in.waiting) > 0 {
 		if e := in.collect(ctx); err == nil {
 			err = e
@@ -117,9 +121,21 @@ func (r *relocation) store(ctx context.Context, body io.Reader, n int64, version
 	return &in.stored, nil
 }
 
+// wait lets others go before the next piece.
+func (r *relocation) wait(ctx context.Context) error {
+	if first := !r.begun; first || r.pace == nil {
+		r.begun = true
+		return nil
+	}
+	return r.pace(ctx)
+}
+
 // relocate submits the bytes piece by piece.
-func (in *intake) relocate(ctx context.Context, body io.Reader, key string) error {
+func (in *intake) relocate(ctx context.Context, body io.Reader, key string, pace func(context.Context) error) error {
 	for rest := in.size; rest > 0; in.piece++ {
+		if err := pace(ctx); err != nil {
+			return err
+		}
 		buf, err := in.svc.store.Buffer(ctx, rest)
 		if err != nil {
 			return err
@@ -142,23 +158,38 @@ func (in *intake) relocate(ctx context.Context, body io.Reader, key string) erro
 }
 
 // moveManifest moves the bytes of a completed upload, part by part. The new
-// manifest owns them from the transaction on that writes the part ahead.
+// manifest owns them from the transaction on that writes the part ahead. It holds the parts
+// of one row at a time: those of a manifest may have millions of slices.
 func (r *relocation) moveManifest(ctx context.Context) error {
-	var parts []metadata.ManifestPart
-	err := r.svc.db.View(ctx, "relocate", func(v *metadata.Reader) error {
-		parts = nil // a View may run again
-		return v.EachManifestPart(r.from.Data.ID, func(p *metadata.ManifestPart) bool {
-			parts = append(parts, *p)
-			return true
+	var place []byte
+	for done := false; !done; {
+		var parts []metadata.ManifestPart
+		var next []byte
+		err := r.svc.db.View(ctx, "relocate", func(v *metadata.Reader) (err error) {
+			parts, next, err = v.ManifestRow(r.from.Data.ID, place)
+			return err
 		})
-	})
-	if err == nil && len(parts) == 0 {
-		err = partition.ErrGone
+		if err == nil {
+			err = r.moveParts(ctx, parts)
+		}
+		if err != nil {
+			return err
+		}
+		place, done = next, len(parts) == 0
 	}
-	if err != nil {
-		return err
+	if len(r.batch) > 0 {
+		if err := r.writeAhead(ctx); err != nil {
+			return err
+		}
 	}
-	extents := 0
+	if r.offset != r.from.Size || r.manifest == (metadata.DataID{}) {
+		return partition.ErrGone // the version has gone, and its parts after it
+	}
+	return nil
+}
+
+// moveParts moves parts, and writes them ahead as soon as there are enough.
+func (r *relocation) moveParts(ctx context.Context, parts []metadata.ManifestPart) error {
 	for i := range parts {
 		moved, err := r.movePart(ctx, &parts[i])
 		if err != nil {
@@ -166,13 +197,12 @@ func (r *relocation) moveManifest(ctx context.Context) error {
 		}
 		r.batch = append(r.batch, moved)
 		for _, st := range moved.bytes {
-			extents += len(st.placed)
+			r.extents += len(st.placed)
 		}
-		if last := i == len(parts)-1; last || len(r.batch) == relocateParts || extents >= relocateExtents {
+		if len(r.batch) == relocateParts || r.extents >= relocateExtents {
 			if err := r.writeAhead(ctx); err != nil {
 				return err
 			}
-			extents = 0
 		}
 	}
 	return nil
@@ -263,7 +293,7 @@ func (r *relocation) writeAhead(ctx context.Context) error {
 	for _, st := range bytes {
 		st.release()
 	}
-	r.batch = nil
+	r.batch, r.extents = nil, 0
 	return nil
 }
 
