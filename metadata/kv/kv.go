@@ -207,7 +207,8 @@ type Pinner interface {
 // Pin is one durable version. It is safe for concurrent use.
 type Pin interface {
 	// View runs fn on the version, once. It may be called any number of times, and
-	// fails with ErrClosed after the end of the pin or of the engine.
+	// fails with ErrClosed after the end of the pin or of the engine, and may with
+	// ErrNoSpace when space runs short that the pin holds.
 	View(ctx context.Context, fn func(Reader) error) error
 	// Close lets the version go. It may be called repeatedly.
 	Close()

@@ -221,6 +221,38 @@ func TestFullDiskReleasesTheBallast(t *testing.T) {
 	want(t, "close", e.Close(), nil)
 }
 
+// A version that is held when the disk runs full is let go, and one that is asked
+// for then is held.
+func TestFullDiskLetsVersionsGo(t *testing.T) {
+	mem := vfs.NewMem()
+	fs := newFaultFS(mem)
+	e := open(t, pebble.Options{FS: fs, Now: kvtest.NewClock().Now})
+	want(t, "put", put(t.Context(), e, "a", "1"), nil)
+	look := func(p kv.Pin) error {
+		return p.View(t.Context(), func(r kv.Reader) error {
+			_, err := r.Get([]byte("a")).Wait()
+			return err
+		})
+	}
+	before, err := e.Pin()
+	want(t, "pin", err, nil)
+	want(t, "look", look(before), nil)
+	fs.inject(func(op errorfs.Op) error {
+		if _, err := mem.Stat("db/ballast"); err == nil && op.Kind == errorfs.OpFileWrite {
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	want(t, "put that finds the disk full", put(t.Context(), e, "b", "2"), nil)
+	want(t, "look at a version from before", look(before), kv.ErrNoSpace)
+	since, err := e.Pin()
+	want(t, "pin on a full disk", err, nil)
+	want(t, "look at it", look(since), nil)
+	before.Close()
+	want(t, "close", e.Close(), nil)
+	want(t, "look after the end", look(since), kv.ErrClosed)
+}
+
 // A flush that finds no room is tried again until there is some.
 func TestFlushSurvivesAFullDisk(t *testing.T) {
 	fs := newFaultFS(vfs.NewMem())

@@ -12,6 +12,9 @@ import (
 // pin holds a snapshot of Pebble's.
 type pin struct {
 	e *Engine
+	// short says that the disk was short of space when the pin began: who takes
+	// the content away from a full disk may.
+	short bool
 
 	mu   sync.Mutex // guards snap
 	snap *snapshot  // nil once closed
@@ -45,7 +48,7 @@ func (e *Engine) Pin() (kv.Pin, error) {
 	}
 	defer e.calls.Done()
 	e.viewMu.Lock()
-	p := &pin{e: e, snap: e.visible}
+	p := &pin{e: e, snap: e.visible, short: e.space.short.Load()}
 	p.snap.refs.Add(1)
 	e.viewMu.Unlock()
 	e.pins.mu.Lock()
@@ -71,8 +74,13 @@ func (p *pin) Begin() (txn.Snapshot, error) {
 	return p.snap, nil
 }
 
-// View runs fn on the version.
+// View runs fn on the version. Where the disk ran short of space since the pin
+// began, it lets the version go: deletions free nothing as long as it is held.
 func (p *pin) View(ctx context.Context, fn func(kv.Reader) error) error {
+	if !p.short && p.e.space.short.Load() {
+		p.Close()
+		return fmt.Errorf("a version was let go: %w", kv.ErrNoSpace)
+	}
 	if err := p.e.enter(); err != nil {
 		return err
 	}
