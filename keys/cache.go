@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"bytes"
 	"container/list"
 	"context"
 	"crypto/sha256"
@@ -126,9 +127,25 @@ func (c *Cache) Unseal(ctx context.Context, keyID string, sealed, encCtx []byte)
 	return plain, nil
 }
 
-// Rewrap implements [Provider]: it is never answered from the cache.
+// Rewrap implements [Provider]: it is never answered from the cache. A data key
+// that shows to be sealed under an older version is not sealed with any more.
 func (c *Cache) Rewrap(ctx context.Context, keyID string, sealed, encCtx []byte) ([]byte, error) {
-	return c.provider.Rewrap(ctx, keyID, sealed, encCtx)
+	fresh, err := c.provider.Rewrap(ctx, keyID, sealed, encCtx)
+	if err == nil && fresh != nil {
+		c.end(digest("made", []byte(keyID), encCtx), sealed)
+	}
+	return fresh, err
+}
+
+// end drops what Generate made, if it is this.
+func (c *Cache) end(made cacheKey, sealed []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e, ok := c.entries[made]; ok {
+		if entry, _ := e.Value.(*cached); bytes.Equal(entry.sealed, sealed) {
+			c.drop(e)
+		}
+	}
 }
 
 // Check implements [Provider]: it is never answered from the cache.

@@ -121,6 +121,38 @@ func TestCachedDataKeysEnd(t *testing.T) {
 	}
 }
 
+// TestCachedDataKeysEndWhenTheyAreRewrapped: what is sealed after a rotation is
+// under the newest version from then on.
+func TestCachedDataKeysEndWhenTheyAreRewrapped(t *testing.T) {
+	c := newCaching(t, keys.CacheOptions{TTL: time.Minute})
+	_, old := c.generate(t, "one", "bucket")
+	_, other := c.generate(t, "one", "bucket2")
+	if fresh, err := c.Rewrap(t.Context(), "one", old, []byte("bucket")); fresh != nil || err != nil {
+		t.Fatalf("it is under the newest version: %v", err)
+	}
+	c.memory.Rotate("one")
+	if fresh, err := c.Rewrap(t.Context(), "one", old, []byte("bucket")); fresh == nil || err != nil {
+		t.Fatalf("not sealed anew: %v", err)
+	}
+	if _, sealed := c.generate(t, "one", "bucket"); string(sealed) == string(old) {
+		t.Error("the data key of the old version is still given out")
+	} else if v, err := keys.WrappedVersion(sealed); v != 2 || err != nil {
+		t.Errorf("sealed under version %d, %v", v, err)
+	}
+	// The one of another context is as it was, and so is what is sealed since.
+	if _, sealed := c.generate(t, "one", "bucket2"); string(sealed) != string(other) {
+		t.Error("the data key of another context is another")
+	}
+	if _, err := c.Rewrap(t.Context(), "one", old, []byte("bucket")); err != nil {
+		t.Error(err)
+	}
+	c.calls()
+	c.generate(t, "one", "bucket")
+	if got := c.calls(); got != "made 0 opened 0" {
+		t.Errorf("the provider was asked: %s", got)
+	}
+}
+
 func TestCachesAreBounded(t *testing.T) {
 	c := newCaching(t, keys.CacheOptions{Entries: 4})
 	_, sealed := c.generate(t, "one", "first")
