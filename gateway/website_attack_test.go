@@ -142,3 +142,19 @@ func TestWebsiteEmptyRedirect(t *testing.T) {
 	owner.fails(s3.MalformedXML, "PUT", "/site?website", "<WebsiteConfiguration>"+websiteIndex+
 		"<RoutingRules><RoutingRule><Redirect><HostName></HostName></Redirect></RoutingRule></RoutingRules></WebsiteConfiguration>")
 }
+
+// TestWebsiteThatCannotBeLookedUp: a visitor is told to come back, in place of that
+// nothing is there, which is kept in caches.
+func TestWebsiteThatCannotBeLookedUp(t *testing.T) {
+	s := newServer(t, func(o *Options) {
+		o.WebsiteDomains = []string{"web.test"}
+		o.Objects = brokenState{newFake(), s3.NewError(s3.ServiceUnavailable)}
+	})
+	for _, host := range []string{"site.web.test", "www.example.com"} {
+		req := s.request("GET", "/a/b", "")
+		req.Host = host
+		if a := s.send(req); a.StatusCode != http.StatusServiceUnavailable || !strings.Contains(a.body, "<html>") {
+			t.Errorf("%s: %d %s", host, a.StatusCode, a.body)
+		}
+	}
+}

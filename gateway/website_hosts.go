@@ -81,7 +81,11 @@ func (g *Gateway) visits(x *exchange) bool {
 		return false
 	}
 	state, err := g.o.Objects.BucketState(x.r.Context(), s3.BucketName(host))
-	if err != nil || state.Config(objects.ConfigWebsite) == nil {
+	switch {
+	case s3.CodeOf(err) == s3.NoSuchBucket:
+		return false
+	case err != nil: // nobody knows: a visitor waits, in place of being told that nothing is there
+	case state.Config(objects.ConfigWebsite) == nil:
 		return false
 	}
 	x.bucket = s3.BucketName(host)
