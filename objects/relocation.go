@@ -14,9 +14,11 @@ import (
 
 const (
 	// relocateParts is how many parts of a multipart object one transaction writes
-	// ahead, and relocateExtents after how many extents it takes no more.
+	// ahead, relocateExtents after how many extents it takes no more, and relocateBytes after how
+	// many bytes: what was announced alone must not wait for too long, and a crash does little again.
 	relocateParts   = 64
 	relocateExtents = 512
+	relocateBytes   = 4 << 30
 )
 
 // errSplit is an encrypted slice that is not all of its data: nobody writes one.
@@ -40,6 +42,7 @@ type relocation struct {
 	offset   int64           // in the object, of the next part
 	batch    []relocatedPart // not written ahead yet
 	extents  int             // of batch
+	bytes    int64           // of batch
 }
 
 // relocatedPart is a part whose bytes are durable.
@@ -198,8 +201,9 @@ func (r *relocation) moveParts(ctx context.Context, parts []metadata.ManifestPar
 		r.batch = append(r.batch, moved)
 		for _, st := range moved.bytes {
 			r.extents += len(st.placed)
+			r.bytes += st.size
 		}
-		if len(r.batch) == relocateParts || r.extents >= relocateExtents {
+		if len(r.batch) == relocateParts || r.extents >= relocateExtents || r.bytes >= relocateBytes {
 			if err := r.writeAhead(ctx); err != nil {
 				return err
 			}
@@ -293,7 +297,7 @@ func (r *relocation) writeAhead(ctx context.Context) error {
 	for _, st := range bytes {
 		st.release()
 	}
-	r.batch, r.extents = nil, 0
+	r.batch, r.extents, r.bytes = nil, 0, 0
 	return nil
 }
 
