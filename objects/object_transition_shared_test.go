@@ -14,7 +14,7 @@ import (
 // deletions and the collector: each keeps its bytes until it goes, and nothing is left of the last.
 func TestTransitionOfSharedBytes(t *testing.T) {
 	heavy(t)
-	for seed := range uint64(rounds(6, 60)) {
+	for seed := range rounds(6, 60) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			e := open(t, withClasses)
 			rnd := rand.New(rand.NewPCG(seed, 7))
