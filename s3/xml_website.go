@@ -347,6 +347,8 @@ func ParseWebsiteRedirect(value string) (string, error) {
 		return "", NewError(InvalidRedirectLocation).WithMessage("The length of website redirect location cannot exceed 2,048 characters.")
 	case !strings.HasPrefix(value, "/") && !strings.HasPrefix(value, "http://") && !strings.HasPrefix(value, "https://"):
 		return "", NewError(InvalidRedirectLocation)
+	case strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }): // of a form: no header has them
+		return "", NewError(InvalidRedirectLocation)
 	}
 	return value, nil
 }

@@ -134,7 +134,7 @@ func TestParseWebsiteRedirect(t *testing.T) {
 			t.Errorf("%.20q: %q, %v", good, got, err)
 		}
 	}
-	for _, bad := range []string{"a", "ftp://a", "HTTP://a", " /a", "/" + strings.Repeat("a", s3.MaxWebsiteRedirect)} {
+	for _, bad := range []string{"a", "ftp://a", "HTTP://a", " /a", "/a\r\nX: y", "/\x01", "/\x7f", "/" + strings.Repeat("a", s3.MaxWebsiteRedirect)} {
 		if _, err := s3.ParseWebsiteRedirect(bad); s3.CodeOf(err) != s3.InvalidRedirectLocation {
 			t.Errorf("%.20q: %v", bad, err)
 		}
