@@ -49,7 +49,7 @@ func decodeJob(v []byte) (*Job, error) {
 		case jobRan:
 			j.Ran = d.uint(math.MaxUint64)
 		case jobCursor:
-			j.Cursor = d.bytes()
+			j.Cursor = append([]byte(nil), d.bytes()...)
 		case jobEnded:
 			j.Last.Ended = d.time()
 		case jobDid:

@@ -93,7 +93,7 @@ func decodePartition(v []byte) (*Partition, error) {
 		case partitionCreated:
 			p.Created = d.time()
 		case partitionDamaged:
-			p.Damaged = d.bytes()
+			p.Damaged = append([]uint8(nil), d.bytes()...)
 		default:
 			d.unknown()
 		}
