@@ -41,12 +41,6 @@ fi
 echo "== simulating ${SEEDS:=300} more seeds"
 "$GO" test -timeout 30m ./internal/sim -run '^TestSimulation$' -args -seeds "$SEEDS" -seed 2000
 
-# The file system in memory that tests use makes files longer byte by byte, which is
-# most of their time where the race detector looks at each. It has a mutex around it.
-memory='-gcflags=github.com/cockroachdb/pebble/v2/vfs=-race=false'
-
 echo "== testing everything ${race:-without -race}"
-if [ -z "$race" ]; then
-  exec "$GO" test -timeout 30m ./...
-fi
-exec "$GO" test -race "$memory" -timeout 30m ./...
+# shellcheck disable=SC2086 # an empty $race is no argument
+exec "$GO" test $race -timeout 40m ./...
