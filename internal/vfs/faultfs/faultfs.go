@@ -58,7 +58,9 @@ type Op struct {
 // Err, Flip, Stall.
 type Rule struct {
 	Kinds Kind
-	// Path must be contained in the file's name; empty matches all.
+	// Path must be contained in the file's name; empty matches all. What begins
+	// right below a directory "shards" does not count: names there are random, and one
+	// of them may be that of a data directory.
 	Path string
 	// From and To restrict Read, Write, Extend and Punch to those that touch
 	// [From,To); a To of zero means no restriction.
@@ -195,7 +197,7 @@ func (f *FS) match(op Op) *Rule {
 }
 
 func (r *Rule) matches(op Op) bool {
-	if r.Kinds&op.Kind == 0 || !strings.Contains(op.Name, r.Path) {
+	if r.Kinds&op.Kind == 0 || !contained(op.Name, r.Path) {
 		return false
 	}
 	from, to := r.From, r.To
@@ -214,4 +216,9 @@ func (f *FS) fail(op Op) error {
 		return r.Err
 	}
 	return nil
+}
+
+func contained(name, path string) bool {
+	i := strings.Index(name, path)
+	return i >= 0 && (path == "" || !strings.HasSuffix(name[:i], "/shards"))
 }

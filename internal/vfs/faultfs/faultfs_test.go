@@ -160,3 +160,26 @@ func TestCrashesOfWriteFile(t *testing.T) {
 		t.Fatalf("%d crashes, contents seen %v", crashes, seen)
 	}
 }
+
+// TestPathOfARule: a rule about a data directory is not about the shards whose
+// names begin like it.
+func TestPathOfARule(t *testing.T) {
+	for _, c := range []struct {
+		name, path string
+		want       bool
+	}{
+		{"/d1/shards/d3/d3ab.00", "/d3/", false},
+		{"/d1/shards/d3/d3ab.00", "/d3", false},
+		{"/d3/shards/d3/d3ab.00", "/d3/", true},
+		{"/d3/shards/00/00ab.00", "/d3", true},
+		{"/d1/shards/d3/d3ab.00", "/shards/", true},
+		{"/d1/shards/d3/d3ab.00", "", true},
+		{"/d1/metadata/000001.log", "/metadata/", true},
+	} {
+		fsys := faultfs.New(vfs.NewMem())
+		fsys.Add(faultfs.Rule{Kinds: faultfs.Stat, Path: c.path, Err: syscall.EIO})
+		if _, err := fsys.Stat(c.name); errors.Is(err, syscall.EIO) != c.want {
+			t.Errorf("%q in %q: %v", c.path, c.name, err)
+		}
+	}
+}
