@@ -2,6 +2,7 @@ package objects
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -294,11 +295,7 @@ func (s *Service) partKey(ctx context.Context, t *target, u *metadata.Upload, cu
 // keyErrors says what a client is told of its key provider's errors.
 //
 //nolint:gochecknoglobals // a constant table
-var keyErrors = []struct {
-	cause   error
-	code    s3.Code
-	message string
-}{
+var keyErrors = []errorCode{
 	{keys.ErrNoKey, s3.KMSNotFound, "The specified key does not exist."},
 	{keys.ErrDisabled, s3.KMSDisabled, "The specified key is disabled."},
 	{keys.ErrDenied, s3.AccessDenied, "The key provider does not allow the use of the key."},
@@ -308,12 +305,7 @@ var keyErrors = []struct {
 
 // keyError is the error of a key provider as S3 has it.
 func keyError(err error) error {
-	for _, e := range keyErrors {
-		if errors.Is(err, e.cause) {
-			return s3.NewError(e.code).WithMessage(e.message).Because(err)
-		}
-	}
-	return err
+	return cmp.Or(codeOf(keyErrors, err), err)
 }
 
 // encryptedOf describes the encryption of a row.

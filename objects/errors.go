@@ -10,15 +10,17 @@ import (
 	"github.com/undercroft/undercroft/s3"
 )
 
-// errorCodes says what a client is told of a failure below S3. The first
-// match counts.
-//
-//nolint:gochecknoglobals // a constant table
-var errorCodes = []struct {
+// errorCode says what a client is told of a failure below S3.
+type errorCode struct {
 	cause   error
 	code    s3.Code
-	message string
-}{
+	message string // empty: the code's own
+}
+
+// errorCodes are those of storage and metadata.
+//
+//nolint:gochecknoglobals // a constant table
+var errorCodes = []errorCode{
 	{metadata.ErrLocked, s3.AccessDenied, "Access Denied because object protected by object lock."},
 	{partition.ErrOverloaded, s3.SlowDown, ""},
 	{partition.ErrNoSpace, s3.StorageFull, ""},
@@ -32,6 +34,21 @@ var errorCodes = []struct {
 	{kv.ErrTimeout, s3.SlowDown, ""},
 	{kv.ErrUnavailable, s3.ServiceUnavailable, ""},
 	{kv.ErrClosed, s3.ServiceUnavailable, ""},
+}
+
+// codeOf is what the first entry that an error matches makes of it, or nil.
+func codeOf(codes []errorCode, err error) error {
+	for _, e := range codes {
+		if !errors.Is(err, e.cause) {
+			continue
+		}
+		out := s3.NewError(e.code)
+		if e.message != "" {
+			out = out.WithMessage(e.message)
+		}
+		return out.Because(err)
+	}
+	return nil
 }
 
 // asS3 turns a failure of the layers below into what a client is told. Errors
@@ -49,15 +66,8 @@ func asS3(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	for _, e := range errorCodes {
-		if !errors.Is(err, e.cause) {
-			continue
-		}
-		out := s3.NewError(e.code)
-		if e.message != "" {
-			out = out.WithMessage(e.message)
-		}
-		return out.Because(err)
+	if e := codeOf(errorCodes, err); e != nil {
+		return e
 	}
 	return s3.NewError(s3.InternalError).Because(err)
 }

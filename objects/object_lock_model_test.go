@@ -253,14 +253,7 @@ func (r *lockRun) check(ctx context.Context) {
 func TestLocksAgainstModel(t *testing.T) {
 	for seed := range rounds(15, 500) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			faults := mem.Faults{
-				Seed: seed, CommitConflict: 0.1, CommitTooOld: 0.05, CommitUnavailable: 0.02,
-				CommitUnknownApplied: 0.1, CommitUnknownLost: 0.1, ReadTooOld: 0.01,
-			}
-			if seed == 0 {
-				faults = mem.Faults{}
-			}
-			r := newLockRun(t, seed, faults)
+			r := newLockRun(t, seed, modelFaults(seed))
 			for range 150 {
 				r.step(t.Context())
 				r.check(mem.Quiet(t.Context()))

@@ -1,12 +1,10 @@
 package objects_test
 
 import (
-	"errors"
 	"slices"
 	"testing"
 
 	"github.com/undercroft/undercroft/objects"
-	"github.com/undercroft/undercroft/partition"
 	"github.com/undercroft/undercroft/s3"
 	"github.com/undercroft/undercroft/sse"
 )
@@ -96,21 +94,7 @@ func TestReadersOfEncryptedObjectsFollowATransition(t *testing.T) {
 			r := s3.ByteRange{First: 17, Last: int64(len(data)) - 5}
 			out, err := e.GetObject(e.ctx, objects.GetObjectInput{Bucket: bucket, Key: key, CustomerKey: as.Customer, Range: &r})
 			e.must(err)
-			w := &pausing{after: after, once: func() {
-				for _, class := range []s3.StorageClass{cold, rare} {
-					e.move(key, class)
-					_, err := e.Store.RetireIdle(e.ctx, func(partition.WriteStatus) bool { return true })
-					e.must(err)
-					e.RunSteward()
-				}
-			}}
-			_, err = out.Body.WriteTo(w)
-			if err := errors.Join(err, out.Body.Close()); err != nil {
-				t.Errorf("%q: %v", key, err)
-			}
-			if d := difference(w.Bytes(), data[r.First:r.Last+1]); d != "" {
-				t.Errorf("%q: %s", key, d)
-			}
+			e.readWhileMoving(out, key, after, data[r.First:r.Last+1])
 			e.move(key, "STANDARD")
 		}
 	}

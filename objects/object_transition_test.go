@@ -263,6 +263,27 @@ func (w *pausing) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// readWhileMoving reads what out is, moves the object to one class after the other
+// once so many bytes were seen, and collects what it leaves.
+func (e *env) readWhileMoving(out *objects.GetObjectOutput, key s3.Key, after int, want []byte) {
+	e.t.Helper()
+	w := &pausing{after: after, once: func() {
+		for _, class := range []s3.StorageClass{cold, rare} {
+			e.move(key, class)
+			_, err := e.Store.RetireIdle(e.ctx, func(partition.WriteStatus) bool { return true })
+			e.must(err)
+			e.RunSteward()
+		}
+	}}
+	_, err := out.Body.WriteTo(w)
+	if err := errors.Join(err, out.Body.Close()); err != nil {
+		e.t.Errorf("%q: %v", key, err)
+	}
+	if d := difference(w.Bytes(), want); d != "" {
+		e.t.Errorf("%q: %s", key, d)
+	}
+}
+
 // TestReadersFollowATransition: a read under way goes on where the bytes are.
 func TestReadersFollowATransition(t *testing.T) {
 	heavy(t)
@@ -271,21 +292,7 @@ func TestReadersFollowATransition(t *testing.T) {
 	for _, key := range []s3.Key{"large", "parts"} {
 		out, err := e.GetObject(e.ctx, objects.GetObjectInput{Bucket: bucket, Key: key})
 		e.must(err)
-		w := &pausing{after: 1, once: func() {
-			for _, class := range []s3.StorageClass{cold, rare} {
-				e.move(key, class)
-				_, err := e.Store.RetireIdle(e.ctx, func(partition.WriteStatus) bool { return true })
-				e.must(err)
-				e.RunSteward()
-			}
-		}}
-		_, err = out.Body.WriteTo(w)
-		if err := errors.Join(err, out.Body.Close()); err != nil {
-			t.Errorf("%q: %v", key, err)
-		}
-		if d := difference(w.Bytes(), all[key]); d != "" {
-			t.Errorf("%q: %s", key, d)
-		}
+		e.readWhileMoving(out, key, 1, all[key])
 	}
 }
 

@@ -323,19 +323,23 @@ func (r *modelRun) read(ctx context.Context, key s3.Key, id s3.VersionID, want m
 	}
 }
 
+// modelFaults are those of a run against a model: the first one has none.
+func modelFaults(seed uint64) mem.Faults {
+	if seed == 0 {
+		return mem.Faults{}
+	}
+	return mem.Faults{
+		Seed: seed, CommitConflict: 0.1, CommitTooOld: 0.05, CommitUnavailable: 0.02,
+		CommitUnknownApplied: 0.1, CommitUnknownLost: 0.1, ReadTooOld: 0.01,
+	}
+}
+
 // TestVersionsAgainstModel does random operations while commits fail, conflict
 // or end without word; the checker looks at the rows when it ends.
 func TestVersionsAgainstModel(t *testing.T) {
 	for seed := range rounds(12, 400) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			faults := mem.Faults{
-				Seed: seed, CommitConflict: 0.1, CommitTooOld: 0.05, CommitUnavailable: 0.02,
-				CommitUnknownApplied: 0.1, CommitUnknownLost: 0.1, ReadTooOld: 0.01,
-			}
-			if seed == 0 {
-				faults = mem.Faults{}
-			}
-			s := newShaky(t, faults)
+			s := newShaky(t, modelFaults(seed))
 			r := &modelRun{shaky: s, t: t, rng: rand.New(rand.NewPCG(seed, 5)), model: versionModel{keys: map[s3.Key][]modelVersion{}}}
 			for range 120 {
 				r.step(t.Context())

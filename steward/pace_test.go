@@ -44,6 +44,18 @@ func TestPace(t *testing.T) {
 	})
 }
 
+// moveEvery counts a request every so often, until done is closed.
+func moveEvery(every time.Duration, moved *atomic.Int64, done <-chan struct{}) {
+	for tick := time.NewTicker(every); ; moved.Add(1) {
+		select {
+		case <-tick.C:
+		case <-done:
+			tick.Stop()
+			return
+		}
+	}
+}
+
 // underLoad runs a step whose goroutines work for 100 ms between calls of their
 // pace, while requests move every so often, and returns how long ten of those take.
 func underLoad(t *testing.T, percent, goroutines int, requests time.Duration) (took time.Duration) {
@@ -52,16 +64,7 @@ func underLoad(t *testing.T, percent, goroutines int, requests time.Duration) (t
 		var moved atomic.Int64
 		done := make(chan struct{})
 		if requests > 0 {
-			go func() {
-				for tick := time.NewTicker(requests); ; moved.Add(1) {
-					select {
-					case <-tick.C:
-					case <-done:
-						tick.Stop()
-						return
-					}
-				}
-			}()
+			go moveEvery(requests, &moved, done)
 		}
 		ctx, cancel := context.WithCancelCause(t.Context())
 		ctx = withShare(ctx, &share{cancel: cancel, percent: percent, activity: moved.Load})
@@ -117,16 +120,7 @@ func pieces(t *testing.T, goroutines int, requests time.Duration) (took time.Dur
 		var moved, at, most atomic.Int64
 		done := make(chan struct{})
 		if requests > 0 {
-			go func() {
-				for tick := time.NewTicker(requests); ; moved.Add(1) {
-					select {
-					case <-tick.C:
-					case <-done:
-						tick.Stop()
-						return
-					}
-				}
-			}()
+			go moveEvery(requests, &moved, done)
 		}
 		s := &share{cancel: func(error) {}, percent: 25, activity: moved.Load}
 		ctx := withShare(t.Context(), s)
