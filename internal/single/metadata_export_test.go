@@ -38,10 +38,7 @@ func (s *shop) loseMetadata() {
 // TestExportAndImport does what docs/operations/metadata.md says.
 func TestExportAndImport(t *testing.T) {
 	s, o := exporting(t)
-	var online bytes.Buffer
-	if _, err := s.ExportMetadata(t.Context(), &online); err != nil {
-		t.Fatal(err)
-	}
+	online := s.exported()
 	s.Stop()
 	var offline bytes.Buffer
 	totals, err := single.ExportOffline(t.Context(), *o, &offline, nil)

@@ -12,14 +12,29 @@ import (
 	"github.com/undercroft/undercroft/metadata"
 )
 
+// exported is an export of the open store.
+func (s *shop) exported() *bytes.Buffer {
+	s.t.Helper()
+	var whole bytes.Buffer
+	_, err := s.ExportMetadata(s.t.Context(), &whole)
+	s.must(err)
+	return &whole
+}
+
+// importsAgain imports an export after all, and finds what was stored.
+func (s *shop) importsAgain(o *single.Options, whole io.Reader) {
+	s.t.Helper()
+	_, _, err := single.ImportOffline(s.t.Context(), *o, whole, single.ImportOptions{})
+	s.must(err)
+	s.Start()
+	s.holds("before")
+}
+
 // TestImportOfNoExport: a file that is no export leaves everything as it was. Above
 // all, a store whose metadata are lost does not become an empty one.
 func TestImportOfNoExport(t *testing.T) {
 	s, o := exporting(t)
-	var whole bytes.Buffer
-	if _, err := s.ExportMetadata(t.Context(), &whole); err != nil {
-		t.Fatal(err)
-	}
+	whole := s.exported()
 	s.Stop()
 	s.loseMetadata()
 	for name, stream := range map[string]string{
@@ -40,21 +55,14 @@ func TestImportOfNoExport(t *testing.T) {
 	if _, err := s.FS.Stat("/e1"); err == nil {
 		t.Error("a directory was made for garbage")
 	}
-	if _, _, err := single.ImportOffline(t.Context(), *o, &whole, single.ImportOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	s.holds("before")
+	s.importsAgain(o, whole)
 }
 
 // TestImportThatNeverBegan: an import that ended after it made a place for the metadata
 // and before its first transaction has made no store, and can be run again.
 func TestImportThatNeverBegan(t *testing.T) {
 	s, o := exporting(t)
-	var whole bytes.Buffer
-	if _, err := s.ExportMetadata(t.Context(), &whole); err != nil {
-		t.Fatal(err)
-	}
+	whole := s.exported()
 	s.Stop()
 	s.loseMetadata()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -65,21 +73,14 @@ func TestImportThatNeverBegan(t *testing.T) {
 	if err := refused(t, s.Cluster); !errors.Is(err, metadata.ErrNoState) || strings.Contains(err.Error(), "\n") {
 		t.Error(err)
 	}
-	if _, _, err := single.ImportOffline(t.Context(), *o, &whole, single.ImportOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	s.holds("before")
+	s.importsAgain(o, whole)
 }
 
 // TestImportIntoARunningStore is refused, whatever it is told to replace.
 func TestImportIntoARunningStore(t *testing.T) {
 	s, o := exporting(t)
-	var whole bytes.Buffer
-	if _, err := s.ExportMetadata(t.Context(), &whole); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := single.ImportOffline(t.Context(), *o, &whole, single.ImportOptions{Replace: true}); err == nil {
+	whole := s.exported()
+	if _, _, err := single.ImportOffline(t.Context(), *o, whole, single.ImportOptions{Replace: true}); err == nil {
 		t.Error("imported")
 	}
 	if _, err := single.ExportOffline(t.Context(), *o, io.Discard, nil); err == nil {
