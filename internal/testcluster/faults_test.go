@@ -283,7 +283,7 @@ func TestFullDisks(t *testing.T) {
 	}
 	c.MustCheck()
 	c.Mem().SetUsage(vfs.DiskUsage{TotalBytes: total, AvailBytes: total / 2, UsedBytes: total / 2})
-	c.Advance(time.Minute) // full disks are asked again soon
+	c.AdvanceEngine(time.Minute) // full disks are asked again soon
 	after := newScript(2)
 	if err := after.run(t.Context(), c.Objects); err != nil {
 		t.Fatalf("with room again: %v", err)
@@ -298,7 +298,7 @@ func TestFullMetadataDisk(t *testing.T) {
 		_, err := c.Objects.PutObject(t.Context(), objects.PutObjectInput{Bucket: bucket, Key: key, Body: bodyOf(data)})
 		return err
 	}
-	c.Advance(time.Minute)
+	c.AdvanceEngine(time.Minute)
 	// The free space is looked at after a sync, beside the acknowledgement: how
 	// many writes pass before it is known is not fixed.
 	var refused error
@@ -316,7 +316,7 @@ func TestFullMetadataDisk(t *testing.T) {
 	}
 	c.MustCheck()
 	c.Mem().SetUsage(vfs.DiskUsage{TotalBytes: 1 << 40, AvailBytes: 1 << 39})
-	c.Advance(time.Minute)
+	c.AdvanceEngine(time.Minute)
 	if err := put("k", content(1, 10)); err != nil {
 		t.Fatalf("with room again: %v", err)
 	}

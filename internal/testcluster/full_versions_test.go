@@ -26,7 +26,7 @@ func TestFullMetadataDiskWithVersions(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Mem().SetUsage(vfs.DiskUsage{TotalBytes: 1 << 40, AvailBytes: 32 << 20})
-	c.Advance(time.Minute)
+	c.AdvanceEngine(time.Minute)
 	for err == nil { // as in TestFullMetadataDisk
 		_, err = put()
 	}
