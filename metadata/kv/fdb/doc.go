@@ -1,0 +1,2 @@
+// Package fdb is the engine of metadata/kv on FoundationDB.
+package fdb
