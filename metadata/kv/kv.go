@@ -93,6 +93,9 @@ type TxOptions struct {
 	Timeout time.Duration
 	// MaxRetries bounds how often fn is run again; a negative value means never.
 	MaxRetries int
+	// Session, when set, is the request whose read version may be reused: see
+	// [Session]. Engines that are not [Remote] ignore it.
+	Session *Session
 }
 
 // Engine is a transactional key-value store. It is safe for concurrent use.
@@ -139,6 +142,12 @@ type Iterator interface {
 // commit that changes what they returned makes the transaction conflict. A
 // range read conflicts with the part of the range that it has covered, all of
 // it once exhausted.
+//
+// An engine that is [Remote] sends a read where it is asked for, not where it is
+// waited for, so that reads asked for one after the other share a round trip:
+// Get and GetRange send at the call, a range its first reply at once and the next
+// ones as they are asked for. What of a range was fetched and not consumed does
+// not conflict.
 //
 // A Reader is used by one goroutine at a time. Arguments may be reused once the
 // call has returned.
