@@ -19,7 +19,7 @@ const usePage = 1000
 // another meanwhile is seen once: so that nothing is found under a version of a
 // key means that there is nothing, if nothing may be published under it any more.
 func (db *DB) WalkEncrypted(ctx context.Context, visit func(*Encryption) (bool, error)) error {
-	pinner, ok := db.engine.(kv.Pinner)
+	pinner, ok := kv.Find[kv.Pinner](db.engine)
 	if !ok {
 		return ErrNoPins
 	}

@@ -71,7 +71,7 @@ func (db *DB) Export(ctx context.Context, w io.Writer, progress func(ExportTotal
 	if err != nil {
 		return x.totals, fmt.Errorf("export: %w", err)
 	}
-	if pinner, ok := db.engine.(kv.Pinner); ok {
+	if pinner, ok := kv.Find[kv.Pinner](db.engine); ok {
 		pin, err := pinner.Pin()
 		if err != nil {
 			return x.totals, fmt.Errorf("export: %w", err)
