@@ -25,6 +25,8 @@ type Options struct {
 	Now func() time.Time
 	// Faults makes the engine fail on purpose.
 	Faults Faults
+	// Outage, when set, makes the engine unwell for a time.
+	Outage *Outage
 }
 
 // Engine is a kv.Engine in memory.
@@ -32,17 +34,23 @@ type Engine struct {
 	now      func() time.Time
 	loop     txn.Loop
 	injector *injector
+	remote   bool
+	outage   *Outage // nil: there is never one
 
 	mu      sync.Mutex // guards what follows
 	head    snapshot
 	commits []commit       // by version, from the oldest that a reader needs
 	floor   uint64         // commits up to it are forgotten
 	reading map[uint64]int // running Updates by read version
+	past    []snapshot     // that sessions may read, the latest last
 	calls   sync.WaitGroup
 	closed  bool
 }
 
-var _ kv.Engine = (*Engine)(nil)
+var (
+	_ kv.Engine = (*Engine)(nil)
+	_ kv.Remote = (*Engine)(nil)
+)
 
 // commit is what a commit wrote.
 type commit struct {
@@ -52,7 +60,7 @@ type commit struct {
 
 // New returns an empty engine.
 func New(o Options) *Engine {
-	e := &Engine{now: o.Now, injector: newInjector(o.Faults), reading: map[uint64]int{}}
+	e := &Engine{now: o.Now, injector: newInjector(o.Faults), outage: o.Outage, reading: map[uint64]int{}}
 	if e.now == nil {
 		e.now = time.Now //nolint:forbidigo // the one place that a default clock comes from
 	}
@@ -94,7 +102,7 @@ func (e *Engine) View(ctx context.Context, o kv.TxOptions, fn func(kv.Reader) er
 	}
 	defer e.calls.Done()
 	return e.loop.Run(ctx, o, func(n int, deadline time.Time) error {
-		a := e.attempt(ctx, o.Class, n, deadline)
+		a := e.attempt(ctx, o, n, deadline)
 		defer a.finish()
 		if err := a.wait(ctx, e.injector.faults.Delay/10); err != nil {
 			return err
@@ -111,7 +119,7 @@ func (e *Engine) Update(ctx context.Context, o kv.TxOptions, fn func(kv.Tx) erro
 	defer e.calls.Done()
 	var c kv.Commit
 	err := e.loop.Run(ctx, o, func(n int, deadline time.Time) error {
-		a := e.attempt(ctx, o.Class, n, deadline)
+		a := e.attempt(ctx, o, n, deadline)
 		defer a.finish()
 		var err error
 		c, err = a.run(ctx, fn)
@@ -126,19 +134,30 @@ type attempt struct {
 	t     *txn.Tx
 	point Point
 	quiet bool
+
+	deadline time.Time
 }
 
 func (e *Engine) attempt(ctx context.Context, class string, n int, deadline time.Time) *attempt {
 	a := &attempt{e: e, point: Point{Class: class, Attempt: n}, quiet: isQuiet(ctx)}
 	a.t = txn.New(txn.Config{
 		Source: a, Now: e.now, Context: ctx, Deadline: deadline, Attempt: n,
-		Fault: func() error { return failure(a.fault(AtRead)) },
+		Fault: func() error {
+			if err := a.suffer(ctx, AtRead); err != nil {
+				return err
+			}
+			return failure(a.fault(AtRead))
+		},
 	})
+	a.deadline = deadline
 	return a
 }
 
-// Begin takes the latest version.
+// Begin takes the version of the session, or the latest.
 func (a *attempt) Begin() (txn.Snapshot, error) {
+	if a.session != nil {
+		return a.beginIn(a.session)
+	}
 	a.e.mu.Lock()
 	defer a.e.mu.Unlock()
 	s := a.e.head
@@ -172,6 +191,14 @@ func (a *attempt) fault(p Place) Fault {
 		return None
 	}
 	return f
+}
+
+// suffer is what the engine's outage does at one place.
+func (a *attempt) suffer(ctx context.Context, p Place) error {
+	if a.quiet || a.e.outage == nil {
+		return nil
+	}
+	return a.e.outage.suffer(ctx, p, a.deadline.Sub(a.e.now()))
 }
 
 func (a *attempt) wait(ctx context.Context, limit time.Duration) error {
@@ -212,6 +239,9 @@ func (a *attempt) run(ctx context.Context, fn func(kv.Tx) error) (kv.Commit, err
 
 // commit applies the transaction, or does to it what the fault says.
 func (a *attempt) commit(ctx context.Context) (kv.Commit, error) {
+	if err := a.suffer(ctx, AtCommit); err != nil {
+		return kv.Commit{}, err
+	}
 	f := a.fault(AtCommit)
 	if f == UnknownLost {
 		a.rival(ctx)
@@ -245,6 +275,7 @@ func (e *Engine) apply(t *txn.Tx) (uint64, error) {
 	}
 	next := e.head
 	next.version++
+	e.remember()
 	c := commit{version: next.version}
 	for _, r := range t.Cleared() {
 		r = kv.Range{Begin: bytes.Clone(r.Begin), End: bytes.Clone(r.End)}
@@ -323,9 +354,12 @@ func (e *Engine) forget() {
 	for version := range e.reading {
 		oldest = min(oldest, version)
 	}
-	e.floor = oldest
+	if len(e.past) > 0 {
+		oldest = min(oldest, e.past[0].version)
+	}
+	e.floor = max(e.floor, oldest)
 	keep := 0
-	for keep < len(e.commits) && e.commits[keep].version <= oldest {
+	for keep < len(e.commits) && e.commits[keep].version <= e.floor {
 		keep++
 	}
 	e.commits = append([]commit(nil), e.commits[keep:]...)
