@@ -32,12 +32,12 @@ const MaxSessionAge = time.Second
 // dropped where something newer has to be seen: by every transaction of the
 // request that is not to share it, and with every Update.
 //
-// Of the engine: before the first attempt of a View or Update with a session, it
-// asks Take. Where that has a version, the transaction reads at it, and Generation
-// answers the stamp that came with it, without a read. Else the engine takes a
-// version as usual and hands it to Keep, with its stamp, once it has both. Further
-// attempts take a version of their own and Keep it. A version that the engine
-// cannot read any more is ErrTooOld, whereupon fn runs again.
+// Of the engine: before it takes a read version of a View or Update with a session,
+// it asks Take. Where that has a version, the transaction reads at it, and a
+// Generation without conflicts answers the stamp that came with it, without a read.
+// Else the engine takes a version as usual and hands it to Keep, with its stamp, once
+// it has both. Every attempt but the first calls Drop before. A version that the
+// engine cannot read any more is ErrTooOld, whereupon fn runs again.
 //
 // It is safe for concurrent use. A nil Session never has a version.
 type Session struct {

@@ -102,7 +102,7 @@ func (e *Engine) View(ctx context.Context, o kv.TxOptions, fn func(kv.Reader) er
 	}
 	defer e.calls.Done()
 	return e.loop.Run(ctx, o, func(n int, deadline time.Time) error {
-		a := e.attempt(ctx, o, n, deadline)
+		a := e.attempt(ctx, &o, n, deadline)
 		defer a.finish()
 		if err := a.wait(ctx, e.injector.faults.Delay/10); err != nil {
 			return err
@@ -119,7 +119,7 @@ func (e *Engine) Update(ctx context.Context, o kv.TxOptions, fn func(kv.Tx) erro
 	defer e.calls.Done()
 	var c kv.Commit
 	err := e.loop.Run(ctx, o, func(n int, deadline time.Time) error {
-		a := e.attempt(ctx, o, n, deadline)
+		a := e.attempt(ctx, &o, n, deadline)
 		defer a.finish()
 		var err error
 		c, err = a.run(ctx, fn)
@@ -130,16 +130,20 @@ func (e *Engine) Update(ctx context.Context, o kv.TxOptions, fn func(kv.Tx) erro
 
 // attempt is one run of a function.
 type attempt struct {
-	e     *Engine
-	t     *txn.Tx
-	point Point
-	quiet bool
+	e       *Engine
+	t       *txn.Tx
+	point   Point
+	quiet   bool
+	session *kv.Session // nil for none
 
 	deadline time.Time
 }
 
-func (e *Engine) attempt(ctx context.Context, class string, n int, deadline time.Time) *attempt {
-	a := &attempt{e: e, point: Point{Class: class, Attempt: n}, quiet: isQuiet(ctx)}
+func (e *Engine) attempt(ctx context.Context, o *kv.TxOptions, n int, deadline time.Time) *attempt {
+	a := &attempt{e: e, point: Point{Class: o.Class, Attempt: n}, quiet: isQuiet(ctx)}
+	if e.remote {
+		a.session = o.Session
+	}
 	a.t = txn.New(txn.Config{
 		Source: a, Now: e.now, Context: ctx, Deadline: deadline, Attempt: n,
 		Fault: func() error {
