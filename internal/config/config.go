@@ -111,6 +111,8 @@ type Config struct {
 	// host name; none of them is of Domains.
 	WebsiteDomains []string
 
+	// Metadata says where the metadata is.
+	Metadata Metadata
 	// MetadataWitness is a directory that votes on which metadata is the newest.
 	MetadataWitness string
 	// MetadataAcceptLoss starts although newer metadata may be missing.
@@ -158,6 +160,8 @@ type Config struct {
 	// bound.
 	RepairDelay     time.Duration
 	RepairBandwidth Size
+	// CollectDelay is how long what was deleted or overwritten is kept.
+	CollectDelay time.Duration
 	// BackgroundShare is the percentage of the time that a background job with
 	// bulk I/O works while requests move.
 	BackgroundShare int

@@ -15,6 +15,8 @@ const envPrefix = "UNDERCROFT_"
 
 // Sources is where the settings come from.
 type Sources struct {
+	// Kind is what is configured.
+	Kind Kind
 	// Args are the arguments after the subcommand.
 	Args []string
 	// Environ holds NAME=value pairs, as os.Environ returns them.
@@ -61,7 +63,8 @@ func Load(src Sources) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	return c, c.validate(origin)
+	c.settle(origin)
+	return c, c.validate(src.Kind, origin)
 }
 
 func defaults(rows []option) []assignment {
@@ -214,9 +217,9 @@ func readFile(rows []option, name string, read func(string) ([]byte, error)) ([]
 }
 
 // validate checks what no single setting can know.
-func (c Config) validate(origin map[string]string) error {
-	if len(c.Data) == 0 {
-		return &Error{Problem: "no data directory: give --data DIR, " + envName("data") + " or data: in the configuration file"}
+func (c Config) validate(kind Kind, origin map[string]string) error {
+	if err := c.validateMetadata(kind, origin); err != nil {
+		return err
 	}
 	if err := c.validateNetwork(origin); err != nil {
 		return err
@@ -230,7 +233,7 @@ func (c Config) validate(origin map[string]string) error {
 	if err := c.validateKMS(origin); err != nil {
 		return err
 	}
-	if n := c.Scheme.Data + c.Scheme.Parity; n > len(c.Data) {
+	if n := c.Scheme.Data + c.Scheme.Parity; n > len(c.Data) && len(c.Data) > 0 {
 		return &Error{Source: origin["scheme"], Problem: fmt.Sprintf("%s needs %d data directories, there are %d", c.Scheme, n, len(c.Data))}
 	}
 	return c.validateClasses(origin["storage-class"])

@@ -71,6 +71,8 @@ func sample(t *testing.T, name string) (given, want string) {
 		"shutdown-timeout":         {"0s", "0s"},
 		"log-level":                {"debug", "debug"},
 		"metadata-accept-loss":     {"true", "true"},
+		"collect-delay":            {"1h", "1h0m0s"},
+		"metadata":                 {"fdb:/etc/fdb/fdb.cluster?prefix=shop", "fdb:/etc/fdb/fdb.cluster?prefix=shop"},
 		"metadata-witness":         {"/var/lib/w", "/var/lib/w"},
 		"log-format":               {"json", "json"},
 		"access-log":               {"true", "true"},

@@ -86,7 +86,7 @@ func validClass(name string) error {
 // validateClasses holds the classes against the directories.
 func (c Config) validateClasses(source string) error {
 	for _, class := range c.StorageClasses {
-		if n := class.Scheme.Data + class.Scheme.Parity; n > len(c.Data) {
+		if n := class.Scheme.Data + class.Scheme.Parity; n > len(c.Data) && len(c.Data) > 0 {
 			return &Error{Source: source, Problem: fmt.Sprintf("%s needs %d data directories, there are %d: give more of them, or fewer shards",
 				class, n, len(c.Data))}
 		}

@@ -54,7 +54,7 @@ func storageOptions(c *Config) []option {
 			&choice[Media]{&c.Media, []Media{MediaHDD, MediaSSD}},
 		},
 		{
-			"inline-limit", g, "SIZE", "8KiB", "Objects up to this size are kept with their metadata; at most 64KiB, 0 for none.",
+			"inline-limit", g, "SIZE", "8KiB", "Objects up to this size are kept with their metadata; at most 64KiB, 0 for none. On FoundationDB 1KiB where it is not set.",
 			&sizeValue{&c.InlineLimit, 0, 64 * KiB},
 		},
 		{
@@ -99,6 +99,15 @@ func repairOptions(c *Config) []option {
 		{
 			"lifecycle-debug-interval", g, "DURATION", "0", "How long a day of lifecycle rules lasts, without rounding to midnight: for tests of rules only. " +
 				"0 for a day as S3 has it, which the headers of answers tell of always.", &duration{&c.LifecycleDebugInterval, 0},
+		},
+		{
+			"collect-delay", g, "DURATION", "5m", "How long what was deleted or overwritten is kept before its space is used again, unless disks are short of it: " +
+				"as long as the metadata may have to be restored to a moment before.", &duration{&c.CollectDelay, 0},
+		},
+		{
+			"metadata", g, "ENGINE[:PLACE]", "pebble", "Where the metadata is: pebble keeps it mirrored on the data directories, pebble:DIR in one other directory without mirrors, " +
+				"fdb:FILE?prefix=NAME in the FoundationDB cluster of a cluster file, under a name of the store (" + DefaultPrefix + "), for several servers at the same time. All paths are absolute.",
+			(*metadataValue)(&c.Metadata),
 		},
 		{
 			"metadata-witness", g, "DIR", "", "A directory on a device of none of the data directories, such as the system's disk, that only votes on which metadata is the newest: " +
