@@ -169,6 +169,10 @@ func arrows() []arrow {
 			from: anything, to: []string{"compat-tests/...", "bench/...", "cmd/..."}, except: []string{"bench/..."}, through: true,
 			reason: "programs and proofs are imported by nobody",
 		},
+		{
+			from: anything, to: []string{"internal/fdbcluster/..."},
+			reason: "processes of FoundationDB are started by tests only",
+		},
 	}
 }
 

@@ -1,0 +1,10 @@
+//go:build !linux
+
+package fdbcluster
+
+import "syscall"
+
+// attributes spare a process the interrupts of a terminal.
+func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+
+func apart() *syscall.SysProcAttr { return attributes() }
