@@ -9,6 +9,8 @@ var (
 	ErrOverloaded = errors.New("partition: overloaded")
 	// ErrNoDisks says that fewer than m+1 disks are in service.
 	ErrNoDisks = errors.New("partition: too few usable disks")
+	// ErrElsewhere says that other processes have the disks.
+	ErrElsewhere = errors.New("partition: the data directories are served by another process")
 	// ErrNoSpace says that enough disks serve but too few of them have room.
 	ErrNoSpace = errors.New("partition: no space left on the disks")
 	// ErrGone says that an extent's partition is unknown or was dropped:

@@ -39,6 +39,9 @@ type Options struct {
 	// AppendTimeout is how long an append may lag behind the other frames of
 	// its stripe before its disk is set aside; 0 is 10 s.
 	AppendTimeout time.Duration
+	// Diskless says that other processes have the disks: nothing is taken over, and
+	// whatever needs a disk fails with [ErrElsewhere].
+	Diskless bool
 	// Damaged is told of each frame that a read found missing or corrupt and
 	// went around. It must not block.
 	Damaged func(Damage)
@@ -151,6 +154,9 @@ type Store struct {
 // the pool is exhausted it waits for a few seconds at most, in a bounded
 // queue, and then returns [ErrOverloaded]; or the context's error.
 func (s *Store) Buffer(ctx context.Context, want int64) (*Buffer, error) {
+	if s.opts.Diskless {
+		return nil, ErrElsewhere
+	}
 	return s.buffers.get(ctx, want)
 }
 

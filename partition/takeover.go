@@ -52,6 +52,9 @@ func Open(ctx context.Context, db *metadata.DB, o Options) (*Store, error) {
 		s.cancel()
 		return nil, err
 	}
+	if o.Diskless {
+		return s, nil
+	}
 	if err := s.takeOver(ctx); err != nil {
 		s.cancel()
 		return nil, fmt.Errorf("take over partitions: %w", err)

@@ -74,6 +74,8 @@ type Options struct {
 	CompactEvery time.Duration
 	// CompactBandwidth bounds the bytes of blobs moved in a second; 0 is no bound.
 	CompactBandwidth int64
+	// Diskless says that other processes have the disks: only what needs none is done.
+	Diskless bool
 	// ExtraJobs are run besides the Steward's own.
 	ExtraJobs []Job
 	Now       func() time.Time // nil: the clock of the metadata
@@ -183,14 +185,12 @@ type Steward struct {
 func New(db *metadata.DB, store *partition.Store, o Options) *Steward {
 	s := newSteward(db, o)
 	base := base{db: db, store: store, opts: &s.opts, stats: &s.stats, wide: &reencode{}}
-	for _, job := range []Job{
-		&collect{base: base, batch: collectBatch}, &intents{base: base}, &tokens{base: base},
-		&seal{base: base}, &reclaim{base: base, swept: map[metadata.PartitionID]swept{}},
-		newRepair(base, s.health.Store), newDrain(base), newCompact(base), newScrub(base),
-	} {
-		s.add(job)
+	own := []Job{&collect{base: base, batch: collectBatch}, &intents{base: base}, &tokens{base: base}}
+	if !o.Diskless {
+		own = append(own, &seal{base: base}, &reclaim{base: base, swept: map[metadata.PartitionID]swept{}},
+			newRepair(base, s.health.Store), newDrain(base), newCompact(base), newScrub(base))
 	}
-	for _, job := range o.ExtraJobs {
+	for _, job := range append(own, o.ExtraJobs...) {
 		s.add(job)
 	}
 	return s
