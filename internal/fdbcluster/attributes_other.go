@@ -8,3 +8,5 @@ import "syscall"
 func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
 func apart() *syscall.SysProcAttr { return attributes() }
+
+func onMainThread() bool { return false }

@@ -18,13 +18,24 @@ type launcher chan func()
 
 func newLauncher() launcher {
 	l := make(launcher)
-	go func() {
-		runtime.LockOSThread() // and never unlocks it: the thread ends with the goroutine
-		for start := range l {
-			start()
-		}
-	}()
+	ready := make(chan struct{})
+	go l.run(ready)
+	<-ready
 	return l
+}
+
+func (l launcher) run(ready chan struct{}) {
+	runtime.LockOSThread() // and never unlocks it: the thread ends with the goroutine
+	if onMainThread() {    // which does not end: another one is found while this one is taken
+		go l.run(ready)
+		<-ready
+		runtime.UnlockOSThread()
+		return
+	}
+	close(ready)
+	for start := range l {
+		start()
+	}
 }
 
 func (l launcher) start(cmd *exec.Cmd) error {
