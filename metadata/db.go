@@ -53,6 +53,7 @@ type Options struct {
 // It does not own the engine: its caller closes that.
 type DB struct {
 	engine  kv.Engine
+	remote  bool // the engine is
 	keys    keyspace
 	now     func() time.Time
 	cluster cluster
@@ -75,7 +76,7 @@ func Open(engine kv.Engine, o Options) (*DB, error) {
 	if o.Rand == nil {
 		o.Rand = cryptorand.Reader
 	}
-	db := &DB{engine: engine, keys: keyspace{root: bytes.Clone(o.Root)}, now: o.Now, rand: o.Rand}
+	db := &DB{engine: engine, remote: kv.IsRemote(engine), keys: keyspace{root: bytes.Clone(o.Root)}, now: o.Now, rand: o.Rand}
 	ctx := context.Background()
 	err := db.identify(ctx, &o)
 	if errors.Is(err, kv.ErrUnknownCommit) {
@@ -130,9 +131,8 @@ func (db *DB) Now() time.Time { return db.now() }
 
 // View runs fn on one durable read version. class labels it in metrics.
 func (db *DB) View(ctx context.Context, class string, fn func(*Reader) error) error {
-	return db.engine.View(ctx, kv.TxOptions{Class: class}, func(r kv.Reader) error {
-		return fn(&Reader{keys: db.keys, kv: r})
-	})
+	db.session(ctx).Drop()
+	return db.view(ctx, kv.TxOptions{Class: class}, fn)
 }
 
 // Update runs fn and commits what it wrote; it is durable on return. fn runs
@@ -140,14 +140,8 @@ func (db *DB) View(ctx context.Context, class string, fn func(*Reader) error) er
 // that a repetition spoils. After kv.ErrUnknownCommit nothing is applied again:
 // the caller settles with one read of its token. class labels it in metrics.
 func (db *DB) Update(ctx context.Context, class string, fn func(*Tx) error) error {
-	_, err := db.engine.Update(ctx, kv.TxOptions{Class: class}, func(t kv.Tx) error {
-		tx := &Tx{Reader: Reader{keys: db.keys, kv: t}, db: db, kv: t}
-		if err := fn(tx); err != nil {
-			return err
-		}
-		return tx.err
-	})
-	return err
+	defer db.session(ctx).Drop()
+	return db.update(ctx, kv.TxOptions{Class: class}, fn)
 }
 
 // NewToken makes the token of one request. Its first 4 bytes are the minute

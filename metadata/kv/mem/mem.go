@@ -27,6 +27,9 @@ type Options struct {
 	Faults Faults
 	// Outage, when set, makes the engine unwell for a time.
 	Outage *Outage
+	// Remote makes it an engine whose reads cross a network, as far as who uses it
+	// can tell: see [kv.Remote]. It lets sessions read versions that are past.
+	Remote bool
 }
 
 // Engine is a kv.Engine in memory.
@@ -60,7 +63,7 @@ type commit struct {
 
 // New returns an empty engine.
 func New(o Options) *Engine {
-	e := &Engine{now: o.Now, injector: newInjector(o.Faults), outage: o.Outage, reading: map[uint64]int{}}
+	e := &Engine{now: o.Now, injector: newInjector(o.Faults), outage: o.Outage, remote: o.Remote, reading: map[uint64]int{}}
 	if e.now == nil {
 		e.now = time.Now //nolint:forbidigo // the one place that a default clock comes from
 	}
