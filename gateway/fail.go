@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"os"
+	"strconv"
 
 	"github.com/undercroft/undercroft/objects"
 	"github.com/undercroft/undercroft/s3"
@@ -28,6 +30,9 @@ const statusClientGone = 499
 // keep the connection.
 const maxUnreadBody = 64 << 10
 
+// maxRetryAfter is how many seconds a client is asked to stay away, at most.
+const maxRetryAfter = 5
+
 // fail answers with the exchange's error. When the response has begun, all
 // that is left is to cut it off.
 func (g *Gateway) fail(x *exchange) {
@@ -47,6 +52,9 @@ func (g *Gateway) fail(x *exchange) {
 		x.showMarker(marker)
 	}
 	x.closeUnread()
+	if objects.Passes(x.err) {
+		x.set("Retry-After", strconv.Itoa(1+rand.IntN(maxRetryAfter))) //nolint:gosec // so that not all come back at once
+	}
 	if x.onWebsite {
 		g.failWebsite(x)
 		return
@@ -104,6 +112,9 @@ func answerOf(err error) *s3.Error {
 		return s3.NewError(s3.RequestTimeout).Because(err)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return s3.NewError(s3.ServiceUnavailable).Because(err)
+	}
+	if e := objects.Refusal(err); e != nil {
+		return e
 	}
 	return s3.NewError(s3.InternalError).Because(err)
 }

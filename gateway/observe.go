@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/undercroft/undercroft/objects"
 	"github.com/undercroft/undercroft/s3"
 )
 
@@ -144,7 +145,7 @@ func (g *Gateway) level(x *exchange) slog.Level {
 		return slog.LevelError
 	case x.cut && code == s3.InternalError && x.r.Context().Err() == nil:
 		return slog.LevelError
-	case x.status >= http.StatusInternalServerError && code != s3.NotImplemented:
+	case x.status >= http.StatusInternalServerError && code != s3.NotImplemented && !objects.IsAway(x.err):
 		return slog.LevelWarn
 	case g.o.AccessLog, isDenial(x.err):
 		return slog.LevelInfo

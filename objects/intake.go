@@ -162,6 +162,9 @@ func (in *intake) pieces(ctx context.Context) error {
 		if in.body.Size >= 0 {
 			remaining = in.body.Size - in.hasher.Size()
 		}
+		if err := in.svc.db.Answers(); err != nil {
+			return err // nobody could publish what would be written
+		}
 		buf, err := in.svc.store.Buffer(ctx, in.storedSize(remaining))
 		if err != nil {
 			return err

@@ -39,9 +39,10 @@ func (s *Service) updateKey(ctx context.Context, class string, b metadata.Bucket
 }
 
 // contended is the error of a transaction that went on until its time was up:
-// others were always before it. What may have been applied is no conflict.
+// others were always before it. What may have been applied is no conflict, nor is
+// what nobody answered.
 func contended(err error) error {
-	if errors.Is(err, kv.ErrTimeout) && !errors.Is(err, kv.ErrUnknownCommit) {
+	if errors.Is(err, kv.ErrTimeout) && !errors.Is(err, kv.ErrUnknownCommit) && !errors.Is(err, kv.ErrUnavailable) {
 		return fmt.Errorf("%w: %w", kv.ErrConflict, err)
 	}
 	return err
@@ -69,7 +70,11 @@ func newTurns() *turns { return &turns{wanted: make(map[turnKey]*turn)} }
 // take waits for a key and returns what gives it back.
 func (t *turns) take(ctx context.Context, key turnKey) (done func(), err error) {
 	own := t.join(key)
-	timer := time.NewTimer(turnTimeout)
+	limit := turnTimeout
+	if budget := kv.BudgetOf(ctx); budget != nil {
+		limit = min(limit, budget.Left())
+	}
+	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case <-own.free:
