@@ -10,6 +10,10 @@ import (
 // probeClass is the class of the breaker's own transactions.
 const probeClass = "probe"
 
+// alwaysProbe is how often the store is asked although others ask it too: the time
+// of probes is that of read versions.
+const alwaysProbe = 5 * time.Second
+
 // watch asks the store while nobody else does, and opens the breaker when it has
 // been silent.
 func (e *Engine) watch(ctx context.Context) {
@@ -17,6 +21,7 @@ func (e *Engine) watch(ctx context.Context) {
 	defer ticker.Stop()
 	idle := make(chan struct{}, 1) // has a token while no probe is under way
 	idle <- struct{}{}
+	probed := e.o.Now()
 	for {
 		select {
 		case <-ctx.Done():
@@ -29,11 +34,13 @@ func (e *Engine) watch(ctx context.Context) {
 			e.trip()
 			e.mu.Unlock()
 		}
-		if !e.wanted(silence) {
+		now := e.o.Now()
+		if !e.wanted(silence) && now.Sub(probed) < alwaysProbe {
 			continue
 		}
 		select {
 		case <-idle:
+			probed = now
 			e.tasks.Go(func() {
 				e.probe(ctx)
 				idle <- struct{}{}
