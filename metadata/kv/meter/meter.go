@@ -9,6 +9,7 @@ package meter
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -154,9 +155,7 @@ func (e *Engine) class(name string) *class {
 		return c
 	}
 	grown := make(map[string]*class, len(known)+1)
-	for k, v := range known {
-		grown[k] = v
-	}
+	maps.Copy(grown, known)
 	c := new(class)
 	grown[name] = c
 	e.classes.Store(&grown)
