@@ -101,7 +101,7 @@ func TestLockTimeIsRecordedAheadOnly(t *testing.T) {
 	w := newLockWorld(t)
 	late := w.clock.t.Add(time.Hour)
 	for _, at := range []time.Time{late, late.Add(-time.Minute)} {
-		if err := w.recordLockTime(t.Context(), at); err != nil {
+		if _, err := w.recordLockTime(t.Context(), at, 0); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -90,7 +90,7 @@ func (t *Tx) bypasses(id BucketID, key string) bool {
 // mayDrop fails the transaction that removes a locked version, whoever asked
 // for it: the callers decide before, this is for those that forgot.
 func (t *Tx) mayDrop(id BucketID, old *Object) bool {
-	if !old.Locked(t.db.LockTime(), t.bypasses(id, old.Key)) {
+	if !old.Locked(time.Time{}, false) || !old.Locked(t.lockTime(), t.bypasses(id, old.Key)) {
 		return true
 	}
 	t.refuseLocked()
@@ -100,7 +100,7 @@ func (t *Tx) mayDrop(id BucketID, old *Object) bool {
 // mayRewrite fails the transaction that rewrites a version with less
 // protection than it has.
 func (t *Tx) mayRewrite(id BucketID, old, o *Object) bool {
-	if old == nil || !old.Weakens(o.Retention, t.db.LockTime(), t.bypasses(id, old.Key)) {
+	if old == nil || !old.Weakens(o.Retention, time.Time{}, false) || !old.Weakens(o.Retention, t.lockTime(), t.bypasses(id, old.Key)) {
 		return true
 	}
 	t.refuseLocked()

@@ -2,6 +2,7 @@ package metadata
 
 import (
 	"context"
+	"time"
 
 	"github.com/undercroft/undercroft/metadata/kv"
 )
@@ -61,6 +62,7 @@ func (db *DB) view(ctx context.Context, o kv.TxOptions, fn func(*Reader) error) 
 }
 
 func (db *DB) update(ctx context.Context, o kv.TxOptions, fn func(*Tx) error) error {
+	var lockBegan time.Time
 	_, err := db.engine.Update(ctx, o, func(t kv.Tx) error {
 		if db.remote {
 			t = newAheadTx(t)
@@ -69,7 +71,11 @@ func (db *DB) update(ctx context.Context, o kv.TxOptions, fn func(*Tx) error) er
 		if err := fn(tx); err != nil {
 			return err
 		}
+		lockBegan = tx.lockBegan
 		return tx.err
 	})
+	if err == nil {
+		db.lockHasBegun(lockBegan)
+	}
 	return err
 }

@@ -19,6 +19,8 @@ type Tx struct {
 	err error // the first invalid write
 	// bypass is the key whose governance mode counts for nothing; nil for none.
 	bypass *bypass
+	// lockBegan is where this transaction begins the lock time; zero: it does not.
+	lockBegan time.Time
 }
 
 // Snapshot reads the same version, own writes included, without adding

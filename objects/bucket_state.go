@@ -162,6 +162,10 @@ func (s *Service) lookUp(r *metadata.Reader, name s3.BucketName) (*BucketState, 
 	if b := s.buckets.get(name, generation); b != nil {
 		return b, nil
 	}
+	state := s.buckets.last(name)
+	if state != nil {
+		r.AheadBucket(string(name), state.row.ID)
+	}
 	row, err := r.BucketByName(string(name))
 	if err != nil {
 		return nil, err
@@ -169,13 +173,15 @@ func (s *Service) lookUp(r *metadata.Reader, name s3.BucketName) (*BucketState, 
 	if row == nil {
 		return nil, noSuchBucket(name)
 	}
-	state := s.buckets.last(name)
 	if state == nil || state.row.ID != row.ID || state.row.Token != row.Token {
 		configs, err := r.BucketConfigs(row.ID)
 		if err != nil {
 			return nil, err
 		}
 		state = &BucketState{Bucket: bucketOf(row), row: row, configs: configs}
+	}
+	if err := s.followLockTime(r, row); err != nil {
+		return nil, err
 	}
 	s.buckets.put(name, state, generation)
 	return state, nil
@@ -193,7 +199,7 @@ func (s *Service) bucketIn(ctx context.Context, r *metadata.Reader, name s3.Buck
 // BucketState returns a bucket with its configuration. It is cheap: usually
 // nothing is read but the generation stamp.
 func (s *Service) BucketState(ctx context.Context, name s3.BucketName) (b *BucketState, err error) {
-	err = s.db.View(ctx, "bucket", func(r *metadata.Reader) error {
+	err = s.db.ViewShared(ctx, "bucket", func(r *metadata.Reader) error {
 		b, err = s.stateIn(ctx, r, name)
 		return err
 	})
@@ -229,5 +235,5 @@ func (s *Service) requireBucket(tx *metadata.Tx, b *metadata.Bucket) (*metadata.
 	if row == nil {
 		return nil, noSuchBucket(s3.BucketName(b.Name))
 	}
-	return row, nil
+	return row, s.followLockTime(&tx.Reader, row)
 }

@@ -174,6 +174,9 @@ func (c *court) end(v *victim, tally *LifecycleTally) error {
 	}
 	// A delete marker leaves what it hides as it is, but for a null version in whose place it comes.
 	gone := ruling.kind != lifecycleExpire || c.bucket.Versioning != metadata.VersioningEnabled
+	if err := c.svc.followLockTime(&c.tx.Reader, c.bucket); err != nil {
+		return err
+	}
 	slot := &slot{tx: c.tx, bucket: c.bucket, key: v.key, lockTime: c.svc.LockTime()}
 	if gone && row.Locked(slot.lockTime, false) {
 		tally.Locked++

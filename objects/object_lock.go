@@ -54,6 +54,15 @@ type LockAPI interface {
 // LockTime is the time by which retentions begin and end.
 func (s *Service) LockTime() time.Time { return s.db.LockTime() }
 
+// followLockTime sees to it that what is locked in a bucket is so by the time that is recorded,
+// whichever gateway made the first such bucket.
+func (s *Service) followLockTime(r *metadata.Reader, b *metadata.Bucket) error {
+	if b.ObjectLock == nil {
+		return nil
+	}
+	return s.db.FollowLockTime(r)
+}
+
 // UndigestedError refuses a body that is to be locked and comes without a
 // digest: what cannot be written again must be right.
 func UndigestedError(requests string) error {
