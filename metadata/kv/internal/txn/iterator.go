@@ -46,9 +46,12 @@ func (t *Tx) getRange(r kv.Range, o kv.RangeOptions, mode isolation) kv.Iterator
 		return it
 	}
 	it.rng, it.todo = kept, kept
-	if o.Reverse {
+	switch {
+	case t.remote != nil:
+		it.base = t.remote.Scan(kept, o)
+	case o.Reverse:
 		it.base, it.err = t.snap.Backward(kept)
-	} else {
+	default:
 		it.base, it.err = t.snap.Forward(kept)
 	}
 	if it.err != nil {

@@ -72,6 +72,9 @@ func (t *Tx) generation(mode isolation) kv.Future {
 		t.readPoints = append(t.readPoints, t.keep([]byte(GenerationKey)))
 		t.size += 2*len(GenerationKey) + 1
 	}
+	if t.remote != nil {
+		return &remoteFuture{t: t, pending: t.remote.StartGeneration()}
+	}
 	f.value = t.snap.Generation()
 	return f
 }
@@ -98,6 +101,9 @@ func (t *Tx) get(key []byte, mode isolation) kv.Future {
 	}
 	if mode == serializable {
 		t.addReadPoint(key)
+	}
+	if t.remote != nil {
+		return t.startRead(key, own)
 	}
 	f.value, f.err = t.snap.Get(key)
 	if own.Kind == KindAdd && f.err == nil {
@@ -137,6 +143,9 @@ func (t *Tx) AddReadConflictRange(r kv.Range) {
 	if err := t.ready(); err != nil {
 		t.fail(err)
 		return
+	}
+	if t.remote != nil {
+		t.remote.Touch()
 	}
 	t.addReadRange(kept)
 }

@@ -53,7 +53,7 @@ type Source interface {
 type Canceled interface{ Err() error }
 
 // Config is what a transaction is made of. All fields are required except
-// Deadline, which is unlimited when zero, and Fault.
+// Deadline, which is unlimited when zero, Fault and Remote.
 type Config struct {
 	Source   Source
 	Now      func() time.Time
@@ -62,12 +62,15 @@ type Config struct {
 	Attempt  int
 	// Fault, when set, is asked before each read; its error is the read's.
 	Fault func() error
+	// Remote says that the snapshots of Source are each a [Remote].
+	Remote bool
 }
 
 // Tx is one attempt of a transaction. It implements kv.Tx.
 type Tx struct {
 	cfg      Config
 	snap     Snapshot
+	remote   Remote // snap, where it is one
 	began    time.Time
 	err      error // first failed write
 	finished bool
@@ -107,6 +110,9 @@ func (t *Tx) Size() int { return t.size }
 func (t *Tx) ReadVersion() (uint64, error) {
 	if err := t.ready(); err != nil {
 		return 0, err
+	}
+	if t.remote != nil {
+		return t.remote.Await()
 	}
 	return t.snap.Version(), nil
 }
@@ -181,6 +187,12 @@ func (t *Tx) Pin() (Snapshot, error) {
 	snap, err := t.cfg.Source.Begin()
 	if err != nil {
 		return nil, err
+	}
+	if t.cfg.Remote {
+		var ok bool
+		if t.remote, ok = snap.(Remote); !ok {
+			return nil, fmt.Errorf("snapshot %T is not remote", snap)
+		}
 	}
 	t.snap, t.began = snap, began
 	return snap, nil
