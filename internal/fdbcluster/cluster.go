@@ -23,6 +23,7 @@ type Cluster struct {
 	programs  Programs
 	dir       string
 	launcher  launcher
+	addresses []string
 	processes []*process
 	janitor   io.Closer // removes dir when it is closed
 	removed   <-chan struct{}
@@ -62,6 +63,7 @@ func (c *Cluster) create(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c.addresses = addresses
 	id := make([]byte, 8)
 	_, _ = rand.Read(id) // which never fails
 	content := []byte(connection(hex.EncodeToString(id), addresses))
@@ -107,6 +109,9 @@ func (c *Cluster) file(name string) string { return filepath.Join(c.dir, name) }
 
 // ClusterFile is the cluster file of clients, which write it when the coordinators change.
 func (c *Cluster) ClusterFile() string { return c.file("client.cluster") }
+
+// Address is where a process listens.
+func (c *Cluster) Address(i int) string { return c.addresses[i] }
 
 // Stop ends the cluster and removes it.
 func (c *Cluster) Stop() {

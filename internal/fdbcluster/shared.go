@@ -54,4 +54,4 @@ func Shared(tb testing.TB, s Shape) *Cluster {
 }
 
 // Prefix is a prefix that no other test uses.
-func Prefix() []byte { return []byte("test " + rand.Text() + " ") }
+func Prefix() []byte { return []byte("test-" + rand.Text()[:16] + "-") }
