@@ -19,6 +19,7 @@ const (
 	partitionClass    = 10
 	partitionCreated  = 11
 	partitionDamaged  = 12 // one byte each; ignorable
+	partitionWriter   = 13 // ignorable: who does not know it has the metadata alone
 )
 
 // Fields of a Disk (rows d).
@@ -61,6 +62,9 @@ func encodePartition(p *Partition) []byte {
 	e.text(partitionClass, p.Class)
 	e.time(partitionCreated, p.Created)
 	e.bytesOrSkip(partitionDamaged, p.Damaged)
+	if p.Writer != (HolderID{}) {
+		e.bytesOrSkip(partitionWriter, p.Writer[:])
+	}
 	return e.b
 }
 
@@ -94,6 +98,8 @@ func decodePartition(v []byte) (*Partition, error) {
 			p.Created = d.time()
 		case partitionDamaged:
 			p.Damaged = append([]uint8(nil), d.bytes()...)
+		case partitionWriter:
+			p.Writer = d.id()
 		default:
 			d.unknown()
 		}

@@ -112,6 +112,7 @@ func codecCases() []codecCase {
 	begun := &Upload{Owner: "me", Initiator: "you"}
 	sealed := &Upload{Owner: "me", Encryption: &Encryption{Mode: EncryptedC, Sealed: []byte("object key")}}
 	part := &Part{Size: 5 << 20, Modified: at(2), ETag: strings.Repeat("0f", 16), Checksums: sampleObject().Checksums, Slices: sampleSlices(), Token: sampleID(6)}
+	written := &Partition{State: PartitionOpen, Epoch: 3, K: 1, Secret: sampleID(3), Shards: []DiskID{sampleID(1)}, Capacity: 1 << 30, Created: at(1), Writer: HolderID(sampleID(7))}
 	partition := &Partition{State: PartitionSealed, Epoch: 1<<32 - 1, K: 2, M: 1, Secret: sampleID(3), Shards: []DiskID{sampleID(1), sampleID(2), sampleID(3)}, Lost: []uint8{0, 2}, Capacity: 1 << 30, End: 8192, Class: "STANDARD", Created: at(-5), Damaged: []uint8{1}}
 	disk := &Disk{State: DiskDraining, Path: "/mnt/d1", Added: at(9), Parity: 2}
 	job := &Job{Paused: true, Holder: sampleID(7), Run: 4, Ran: 3, Cursor: []byte("here"), Last: JobResult{Ended: at(17), Did: 12, Error: "disk /mnt/d1: gone"}}
@@ -151,6 +152,7 @@ func codecCases() []codecCase {
 		{"part", part, encodePart(part), erase(decodePart), goldenPart},
 		{"manifest", manifest, row.b, erase(decodeManifest), goldenManifest},
 		{"partition", partition, encodePartition(partition), erase(decodePartition), goldenPartition},
+		{"partition of a writer", written, encodePartition(written), erase(decodePartition), goldenWritten},
 		{"disk", disk, encodeDisk(disk), erase(decodeDisk), goldenDisk},
 		{"intent", intent, encodeIntent(intent), erase(decodeIntent), goldenIntent},
 		{"garbage", garbage, encodeGarbage(garbage), erase(decodeGarbage), goldenGarbage},

@@ -264,6 +264,9 @@ type Partition struct {
 	End      int64    // once sealed: no stripe starts at or after it
 	Class    string   // storage class
 	Created  time.Time
+	// Writer is the process that writes here, where several share the metadata: while
+	// it has its row l, nobody takes the partition over. Zero: whoever opens the store.
+	Writer HolderID
 }
 
 // Disk is a row of the inventory.

@@ -43,12 +43,17 @@ func (s *Store) create(ctx context.Context, sc *storageClass) (*openPartition, e
 		if err != nil {
 			return nil, errors.Join(err, failed)
 		}
-		row, err := s.newRow(sc, disks)
+		row, err := s.newRow(ctx, sc, disks)
 		if err != nil {
 			return nil, err
 		}
+		defer s.writer.begin(row.ID)() // until it is tracked: there are few
 		if err := s.putRow(ctx, &row); errors.Is(err, errMoved) {
 			failed = err // a disk is to be drained since
+			continue
+		} else if errors.Is(err, errLeaseLost) {
+			s.loseLease(row.Writer)
+			failed = err
 			continue
 		} else if err != nil {
 			return nil, fmt.Errorf("create partition: %w", err)
@@ -74,11 +79,16 @@ func (s *Store) create(ctx context.Context, sc *storageClass) (*openPartition, e
 	return nil, fmt.Errorf("create partition: %w", failed)
 }
 
-func (s *Store) newRow(sc *storageClass, disks []*disk) (metadata.Partition, error) {
+func (s *Store) newRow(ctx context.Context, sc *storageClass, disks []*disk) (metadata.Partition, error) {
+	me, err := s.lease(ctx)
+	if err != nil {
+		return metadata.Partition{}, err
+	}
 	m := min(sc.scheme().M, len(disks)-1)
 	row := metadata.Partition{
 		ID: s.db.NewPartitionID(), State: metadata.PartitionCreating, Epoch: firstEpoch,
 		K: uint8(len(disks) - m), M: uint8(m), Capacity: s.opts.Capacity, Class: sc.name, Created: s.opts.Now(),
+		Writer: me,
 	}
 	for _, d := range disks {
 		row.Shards = append(row.Shards, d.id)
@@ -91,6 +101,11 @@ func (s *Store) putRow(ctx context.Context, row *metadata.Partition) error {
 	return s.settled(ctx, func(tx *metadata.Tx) error {
 		if err := mayHold(tx, row.Shards...); err != nil {
 			return err
+		}
+		if s.opts.Shared {
+			if err := s.mayPutRow(tx, row); err != nil {
+				return err
+			}
 		}
 		return tx.PutPartition(row) // the id is ours alone
 	})
@@ -184,7 +199,11 @@ func (s *Store) abandon(ctx context.Context, row *metadata.Partition) {
 // then the row. The row stays while a disk of it is missing or fails.
 func (s *Store) drop(ctx context.Context, row *metadata.Partition) error {
 	if row.State != metadata.PartitionDropped {
-		if err := s.transition(ctx, row, metadata.PartitionDropped); err != nil {
+		err := s.transition(ctx, row, metadata.PartitionDropped)
+		if errors.Is(err, errMoved) && s.opts.Shared && s.isDropped(ctx, row.ID) {
+			return s.removeFiles(ctx, row) // what was created after another process had dropped it
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -197,8 +216,9 @@ func (s *Store) drop(ctx context.Context, row *metadata.Partition) error {
 // track makes a partition known to SealIdle and Status.
 func (s *Store) track(p *openPartition) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.parts[p.row.ID] = p
+	s.mu.Unlock()
+	s.orphan(p) // the lease may be gone since
 }
 
 func (s *Store) forget(p *openPartition) {

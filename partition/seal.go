@@ -220,6 +220,7 @@ func (s *Store) sealRow(ctx context.Context, p *openPartition, f *findings) (met
 		}
 		row.State, row.End = metadata.PartitionSealed, f.end
 		row.Lost, row.Damaged = f.lost, f.damaged
+		row.Writer = metadata.HolderID{}
 		row.Epoch++
 		out = *row
 		return tx.PutPartition(row)

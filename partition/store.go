@@ -39,6 +39,13 @@ type Options struct {
 	// AppendTimeout is how long an append may lag behind the other frames of
 	// its stripe before its disk is set aside; 0 is 10 s.
 	AppendTimeout time.Duration
+	// Shared says that other processes write to the same metadata and disks: partitions are
+	// taken over only from writers whose lease is gone. Else the caller sees to it that
+	// there is no other process.
+	Shared bool
+	// LeaseInterval is how often a shared Store shows that it lives; 0 is 10 s,
+	// negative is never by itself: the caller calls [Store.KeepLease].
+	LeaseInterval time.Duration
 	// Diskless says that other processes have the disks: nothing is taken over, and
 	// whatever needs a disk fails with [ErrElsewhere].
 	Diskless bool
@@ -84,6 +91,9 @@ func (o *Options) defaults(db *metadata.DB) {
 	}
 	if o.AppendTimeout == 0 {
 		o.AppendTimeout = defaultAppendTimeout
+	}
+	if o.LeaseInterval == 0 {
+		o.LeaseInterval = defaultLeaseInterval
 	}
 	if o.Damaged == nil {
 		o.Damaged = func(Damage) {}
@@ -137,6 +147,8 @@ type Store struct {
 	damages  damages
 	claims   claims
 	moves    moves
+	writer   writer
+	renewal  sync.WaitGroup // of the lease
 
 	// ctx ends when the Store is closed and its writers are done.
 	ctx    context.Context //nolint:containedctx // the life of background work, which belongs to no request
@@ -186,6 +198,9 @@ func (s *Store) Close(ctx context.Context) error {
 	defer s.cancel()
 	select {
 	case <-done:
+		s.cancel()
+		s.renewal.Wait()
+		s.endLease(context.WithoutCancel(ctx))
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("close partitions: %w", ctx.Err())

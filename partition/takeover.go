@@ -21,7 +21,8 @@ const (
 
 // Open takes over the partitions in db and makes a Store that writes to
 // o.Disks. The caller holds the locks of the disks' directories: whoever wrote
-// to the partitions before is dead, and what it had not published is fenced.
+// to the partitions before is dead, and what it had not published is fenced. Where
+// Options.Shared says otherwise, those of writers that live are left alone.
 // Partitions that are less than half full and whole are written on; of the
 // rest, those without references that nobody wrote to are dropped, and the
 // others wait to be sealed. The Store owns neither db nor the disks.
@@ -59,15 +60,29 @@ func Open(ctx context.Context, db *metadata.DB, o Options) (*Store, error) {
 		s.cancel()
 		return nil, fmt.Errorf("take over partitions: %w", err)
 	}
+	if o.Shared && o.LeaseInterval > 0 {
+		s.renewal.Go(func() { s.keepLease(o.LeaseInterval) }) //nolint:contextcheck // until the Store is closed
+	}
 	return s, nil
 }
 
 // takeOver fences every partition that an earlier process may have written.
 func (s *Store) takeOver(ctx context.Context) error {
-	rows, err := s.unsealed(ctx)
+	if _, err := s.lease(ctx); err != nil {
+		return err
+	}
+	rows, err := s.unsealed(ctx, func(row *metadata.Partition) { s.classes.meet(s, row.Class) })
+	if err == nil && s.opts.Shared {
+		rows, err = s.orphaned(ctx, rows)
+	}
 	if err != nil {
 		return err
 	}
+	return s.takeAll(ctx, rows)
+}
+
+// takeAll fences partitions, and writes on those that are worth it.
+func (s *Store) takeAll(ctx context.Context, rows []metadata.Partition) error {
 	for page := range slices.Chunk(rows, partitionPage) {
 		if err := s.raiseEpochs(ctx, page); err != nil {
 			return err
@@ -89,12 +104,11 @@ func (s *Store) takeOver(ctx context.Context) error {
 	return s.reopen(ctx, adopted)
 }
 
-// unsealed lists the partitions in any state but sealed, and meets the storage
-// classes of all.
-func (s *Store) unsealed(ctx context.Context) ([]metadata.Partition, error) {
+// unsealed lists the partitions in any state but sealed, and shows all to each.
+func (s *Store) unsealed(ctx context.Context, each func(*metadata.Partition)) ([]metadata.Partition, error) {
 	var out []metadata.Partition
 	err := s.db.EachPartition(ctx, class, func(row *metadata.Partition) error {
-		s.classes.meet(s, row.Class)
+		each(row)
 		if row.State != metadata.PartitionSealed {
 			out = append(out, *row)
 		}
@@ -105,9 +119,16 @@ func (s *Store) unsealed(ctx context.Context) ([]metadata.Partition, error) {
 
 // raiseEpochs gives partitions their next epoch, so that nothing written under
 // an earlier one is published any more. rows are brought up to date. After an
-// ambiguous commit it raises them again, which is as good.
+// ambiguous commit it raises them again, which is as good. Partitions that this process
+// may not take count as sealed.
 func (s *Store) raiseEpochs(ctx context.Context, rows []metadata.Partition) error {
+	me := s.writer.current()
 	return s.settled(ctx, func(tx *metadata.Tx) error {
+		if s.opts.Shared {
+			if err := holdsLease(tx, me); err != nil {
+				return err
+			}
+		}
 		for i := range rows {
 			row, err := tx.Partition(rows[i].ID)
 			if err != nil {
@@ -117,7 +138,16 @@ func (s *Store) raiseEpochs(ctx context.Context, rows []metadata.Partition) erro
 				rows[i].State = metadata.PartitionSealed // by somebody who was late
 				continue
 			}
+			may, err := s.mayTake(tx, row, me)
+			if err != nil {
+				return err
+			}
+			if !may {
+				rows[i].State = metadata.PartitionSealed // somebody was faster
+				continue
+			}
 			row.Epoch++
+			row.Writer = me
 			if err := tx.PutPartition(row); err != nil {
 				return err
 			}
@@ -234,7 +264,7 @@ func (s *Store) outrank(ctx context.Context, row *metadata.Partition, moved map[
 		if err != nil {
 			return err
 		}
-		if now == nil || now.State != row.State || now.Epoch != row.Epoch && now.Epoch != highest+1 {
+		if now == nil || now.State != row.State || now.Writer != row.Writer || now.Epoch != row.Epoch && now.Epoch != highest+1 {
 			return errMoved
 		}
 		now.Epoch, now.Shards = highest+1, shards
@@ -320,7 +350,7 @@ func (s *Store) reopen(ctx context.Context, parts []*openPartition) error {
 	}
 	for _, p := range parts {
 		of := lanes[s.classes.of(p.row.Class)]
-		if !p.retired && (of[0].adopt(p) || of[1].adopt(p)) {
+		if !p.retired && of[0].class.name == p.row.Class && (of[0].adopt(p) || of[1].adopt(p)) {
 			slices.Reverse(of)
 			s.stats.reopened.Add(1)
 			continue
