@@ -44,7 +44,7 @@ type ListVersionsOutput struct {
 // ListObjectVersions returns a page of all versions and delete markers of a
 // bucket, all of it read at one version.
 func (s *Service) ListObjectVersions(ctx context.Context, in ListVersionsInput) (out ListVersionsOutput, err error) {
-	err = s.db.View(ctx, "list-versions", func(r *metadata.Reader) error {
+	err = s.db.ViewShared(ctx, "list-versions", func(r *metadata.Reader) error {
 		b, err := s.bucketIn(ctx, r, in.Bucket)
 		if err != nil {
 			return err

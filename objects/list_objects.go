@@ -11,7 +11,7 @@ import (
 // ListObjects returns a page of a bucket's current objects, all of it read at
 // one version.
 func (s *Service) ListObjects(ctx context.Context, in ListObjectsInput) (out ListObjectsOutput, err error) {
-	err = s.db.View(ctx, "list", func(r *metadata.Reader) error {
+	err = s.db.ViewShared(ctx, "list", func(r *metadata.Reader) error {
 		b, err := s.bucketIn(ctx, r, in.Bucket)
 		if err != nil {
 			return err

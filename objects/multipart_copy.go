@@ -239,7 +239,7 @@ func (p *partCopy) pin(ctx context.Context) (UploadPartCopyOutput, error) {
 		Number: p.in.Number, Size: p.length, ETag: p.etag(),
 		Checksums: p.sums, Token: p.svc.db.NewToken(),
 	}
-	err := p.svc.publishPart(ctx, p.target, p.row, func(tx *metadata.Tx) error {
+	err := p.svc.publishPart(ctx, p.target, p.row, nil, func(tx *metadata.Tx) error {
 		b, err := p.svc.requireBucket(tx, p.source)
 		if err != nil {
 			return err

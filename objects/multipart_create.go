@@ -148,7 +148,7 @@ func (t *target) upload(r uploads) (*metadata.Upload, error) {
 
 // view reads the upload in a snapshot of its own.
 func (t *target) view(ctx context.Context, s *Service) (u *metadata.Upload, err error) {
-	err = s.db.View(ctx, "upload", func(r *metadata.Reader) error {
+	err = s.db.ViewShared(ctx, "upload", func(r *metadata.Reader) error {
 		u, err = t.upload(r)
 		return err
 	})

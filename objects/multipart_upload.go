@@ -83,7 +83,7 @@ func (s *Service) storePart(ctx context.Context, t *target, u *metadata.Upload, 
 		Number: part.Number, Size: st.size, ETag: st.etag(),
 		Checksums: st.sums, Token: s.db.NewToken(),
 	}
-	err = s.publishPart(ctx, t, row, func(tx *metadata.Tx) error {
+	err = s.publishPart(ctx, t, row, st.placed, func(tx *metadata.Tx) error {
 		row.Slices = nil
 		if st.size > 0 {
 			row.Slices = []metadata.Slice{{ID: st.id, Length: in.storedSize(st.size)}}
@@ -102,10 +102,14 @@ func (s *Service) storePart(ctx context.Context, t *target, u *metadata.Upload, 
 }
 
 // publishPart makes row the part of its number, in one transaction with what
-// data writes; the part it replaces gives up its data.
-func (s *Service) publishPart(ctx context.Context, t *target, row *metadata.Part, data func(*metadata.Tx) error) error {
+// data writes, of what was placed; the part it replaces gives up its data.
+func (s *Service) publishPart(
+	ctx context.Context, t *target, row *metadata.Part, placed []metadata.Placed, data func(*metadata.Tx) error,
+) error {
 	row.Modified = s.opts.Now()
 	err := s.db.Update(ctx, "put-part", func(tx *metadata.Tx) error {
+		tx.AheadUpload(t.bucket.ID, string(t.key), t.id, row.Number)
+		tx.AheadPublish(placed)
 		if _, err := t.upload(tx); err != nil {
 			return err
 		}

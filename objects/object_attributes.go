@@ -10,12 +10,14 @@ import (
 // uploaded in.
 func (s *Service) GetObjectAttributes(ctx context.Context, in AttributesInput) (out AttributesOutput, err error) {
 	var found owner
-	err = s.db.View(ctx, "attributes", func(r *metadata.Reader) error {
+	n := named{in.Key, in.VersionID, in.Access}
+	err = s.db.ViewShared(ctx, "attributes", func(r *metadata.Reader) error {
+		s.aheadRead(r, in.Bucket, n, 0)
 		b, err := s.bucketIn(ctx, r, in.Bucket)
 		if err != nil {
 			return err
 		}
-		row, err := readable(r, b, named{in.Key, in.VersionID, in.Access})
+		row, err := readable(r, b, n)
 		if err != nil {
 			return err
 		}

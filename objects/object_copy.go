@@ -126,7 +126,7 @@ func hasSum(sums []Checksum, a checksum.Algorithm) bool {
 // publishCopy publishes the copy; the source is read in the same transaction.
 func (s *Service) publishCopy(ctx context.Context, c *copying) error {
 	return s.publishObject(ctx, publication{
-		bucket: c.target, row: c.row, pre: c.in.Precondition, lock: c.in.Lock,
+		bucket: c.target, row: c.row, pre: c.in.Precondition, lock: c.in.Lock, ahead: c.sendAhead,
 		data: func(tx *metadata.Tx) ([]byte, error) {
 			if err := c.readSource(tx); err != nil {
 				return nil, err

@@ -25,7 +25,7 @@ func (s *Service) DeleteObject(ctx context.Context, in DeleteObjectInput) (Delet
 	if in.VersionID == "" && b.Versioning != metadata.Unversioned {
 		class = "mark" // frees nothing: a full disk must not be filled with markers
 	}
-	err = s.updateKey(ctx, class, b.ID, string(in.Key), func(tx *metadata.Tx) error { return d.run(tx, b) })
+	err = s.updateKeyShared(ctx, class, b.ID, string(in.Key), func(tx *metadata.Tx) error { return d.run(tx, b) })
 	if errors.Is(err, kv.ErrUnknownCommit) {
 		err = s.settle(ctx, err, func(r *metadata.Reader) (bool, error) {
 			if d.marker != nil {
@@ -50,6 +50,9 @@ type deletion struct {
 // run is one attempt.
 func (d *deletion) run(tx *metadata.Tx, b *metadata.Bucket) error {
 	d.marker, d.out = nil, DeleteObjectOutput{VersionID: d.in.VersionID}
+	if d.in.VersionID != "" {
+		aheadVersion(&tx.Reader, b, named{key: d.in.Key, version: d.in.VersionID}, metadata.RowsNewest)
+	}
 	slot, err := d.svc.openSlot(tx, b, string(d.in.Key))
 	if err != nil {
 		return err

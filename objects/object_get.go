@@ -55,12 +55,14 @@ func (s *Service) look(
 ) (*GetObjectOutput, *metadata.Object, error) {
 	out := &GetObjectOutput{}
 	var row *metadata.Object
-	err := s.db.View(ctx, "get", func(r *metadata.Reader) error {
+	n := named{in.Key, in.VersionID, in.Access}
+	err := s.db.ViewShared(ctx, "get", func(r *metadata.Reader) error {
+		s.aheadRead(r, in.Bucket, n, rowsOf(also))
 		b, err := s.bucketIn(ctx, r, in.Bucket)
 		if err != nil {
 			return err
 		}
-		if row, err = readable(r, b, named{in.Key, in.VersionID, in.Access}); err != nil {
+		if row, err = readable(r, b, n); err != nil {
 			return err
 		}
 		if err := checkReadKey(r, row, in); err != nil {

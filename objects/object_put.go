@@ -35,6 +35,7 @@ func (s *Service) PutObject(ctx context.Context, in PutObjectInput) (Object, err
 	}
 	err = s.publishObject(ctx, publication{
 		bucket: b, row: row, pre: in.Precondition, lock: in.Lock,
+		placed: st.placed, alone: st.isInline || st.size == 0,
 		data: func(tx *metadata.Tx) (inline []byte, err error) {
 			row.Data, err = st.publish(tx, metadata.MaxRowExtents)
 			return st.inline, err
@@ -70,6 +71,13 @@ type publication struct {
 	// written. It writes what the row refers to, sets row.Data and returns the inline
 	// bytes.
 	data func(*metadata.Tx) (inline []byte, err error)
+	// alone says that the row depends on nothing that this process did since the request
+	// began: what is placed may be in a partition that is newer.
+	alone bool
+	// placed is what data publishes, as far as it is known.
+	placed []metadata.Placed
+	// ahead, when set, sends what else data reads.
+	ahead func(*metadata.Tx)
 	// token marks the row; zero: a new one.
 	token metadata.Token
 }
@@ -89,7 +97,8 @@ func (s *Service) publishOnce(ctx context.Context, p publication) error {
 	if row.Token = p.token; row.Token == (metadata.Token{}) {
 		row.Token = s.db.NewToken()
 	}
-	err := s.updateKey(ctx, "put", b.ID, row.Key, func(tx *metadata.Tx) error {
+	write := func(tx *metadata.Tx) error {
+		p.sendAhead(tx, s)
 		slot, err := s.openSlot(tx, b, row.Key)
 		if err != nil {
 			return err
@@ -109,7 +118,13 @@ func (s *Service) publishOnce(ctx context.Context, p publication) error {
 			return err
 		}
 		return slot.put(row, inline)
-	})
+	}
+	var err error
+	if p.alone {
+		err = s.updateKeyShared(ctx, "put", b.ID, row.Key, write)
+	} else {
+		err = s.updateKey(ctx, "put", b.ID, row.Key, write)
+	}
 	if errors.Is(err, kv.ErrUnknownCommit) {
 		err = s.settle(ctx, err, func(r *metadata.Reader) (bool, error) { return wrote(r, b.ID, row) })
 	}

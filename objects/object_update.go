@@ -83,6 +83,7 @@ func (s *Service) changeObject(ctx context.Context, bucket s3.BucketName, n name
 	}
 	token := s.db.NewToken()
 	err = s.db.Update(ctx, "update-object", func(tx *metadata.Tx) error {
+		aheadVersion(&tx.Reader, b, n, 0)
 		b, err := s.requireBucket(tx, b)
 		if err != nil {
 			return err

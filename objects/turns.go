@@ -21,16 +21,35 @@ const turnTimeout = 10 * time.Second
 // at once; after a conflict the writers of a key in this process go one after
 // the other, as they would else run into each other for ever.
 func (s *Service) updateKey(ctx context.Context, class string, b metadata.BucketID, key string, fn func(*metadata.Tx) error) error {
-	err := s.db.Update(ctx, class, func(tx *metadata.Tx) error {
+	err := s.db.Update(ctx, class, uncontended(fn))
+	if !errors.Is(err, errContended) {
+		return err
+	}
+	return s.updateInTurn(ctx, class, turnKey{b, key}, fn)
+}
+
+// updateKeyShared is updateKey for what depends on nothing that this process did since
+// the request began: its first attempt may read the version that the request has.
+func (s *Service) updateKeyShared(ctx context.Context, class string, b metadata.BucketID, key string, fn func(*metadata.Tx) error) error {
+	err := s.db.UpdateShared(ctx, class, uncontended(fn))
+	if !errors.Is(err, errContended) {
+		return err
+	}
+	return s.updateInTurn(ctx, class, turnKey{b, key}, fn)
+}
+
+// uncontended is fn for an attempt that meets no other writer.
+func uncontended(fn func(*metadata.Tx) error) func(*metadata.Tx) error {
+	return func(tx *metadata.Tx) error {
 		if tx.Attempt() > 0 {
 			return errContended
 		}
 		return fn(tx)
-	})
-	if !errors.Is(err, errContended) {
-		return err
 	}
-	done, err := s.turns.take(ctx, turnKey{b, key})
+}
+
+func (s *Service) updateInTurn(ctx context.Context, class string, key turnKey, fn func(*metadata.Tx) error) error {
+	done, err := s.turns.take(ctx, key)
 	if err != nil {
 		return err
 	}

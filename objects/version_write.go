@@ -23,6 +23,7 @@ type slot struct {
 
 // openSlot reads the newest version of a key serializably.
 func (s *Service) openSlot(tx *metadata.Tx, b *metadata.Bucket, key string) (*slot, error) {
+	aheadSlot(tx, b, key)
 	b, err := s.requireBucket(tx, b)
 	if err != nil {
 		return nil, err

@@ -136,7 +136,7 @@ func (d *Directory) Lookup(ctx context.Context, accessKey string) (c iam.Credent
 	if accessKey == "" {
 		return iam.Credential{}, iam.ErrNoSuchKey
 	}
-	err = d.db.View(ctx, "key", func(r *metadata.Reader) (err error) {
+	err = d.db.ViewShared(ctx, "key", func(r *metadata.Reader) (err error) {
 		c, err = d.creds.read(r, accessKey, d.credential)
 		return err
 	})
@@ -239,7 +239,7 @@ func (d *Directory) DisplayName(ctx context.Context, id iam.CanonicalID) (string
 
 // find reads one account.
 func (d *Directory) find(ctx context.Context, read func(*metadata.Reader) (iam.Account, error)) (a iam.Account, err error) {
-	err = d.db.View(ctx, "account", func(r *metadata.Reader) (err error) {
+	err = d.db.ViewShared(ctx, "account", func(r *metadata.Reader) (err error) {
 		a, err = read(r)
 		return err
 	})

@@ -115,7 +115,7 @@ func (k *Keyring) use(ctx context.Context, name string, number uint32) (v versio
 	if err := ctx.Err(); err != nil {
 		return version{}, err
 	}
-	err = k.db.View(ctx, "encryption key", func(r *metadata.Reader) error {
+	err = k.db.ViewShared(ctx, "encryption key", func(r *metadata.Reader) error {
 		generation, err := r.Generation()
 		if err != nil {
 			return err
