@@ -148,7 +148,7 @@ func (e *Engine) attempt(ctx context.Context, o *kv.TxOptions, n int, deadline t
 		a.session = o.Session
 	}
 	a.t = txn.New(txn.Config{
-		Source: a, Now: e.now, Context: ctx, Deadline: deadline, Attempt: n,
+		Source: a, Now: e.now, Context: ctx, Deadline: deadline, Attempt: n, Remote: e.remote,
 		Fault: func() error {
 			if err := a.suffer(ctx, AtRead); err != nil {
 				return err
@@ -162,6 +162,14 @@ func (e *Engine) attempt(ctx context.Context, o *kv.TxOptions, n int, deadline t
 
 // Begin takes the version of the session, or the latest.
 func (a *attempt) Begin() (txn.Snapshot, error) {
+	s, err := a.begin()
+	if err != nil || !a.e.remote {
+		return s, err
+	}
+	return remote{s}, nil
+}
+
+func (a *attempt) begin() (*snapshot, error) {
 	if a.session != nil {
 		return a.beginIn(a.session)
 	}

@@ -21,6 +21,13 @@ func TestConformance(t *testing.T) {
 	kvtest.Run(t, func(*testing.T) kv.Engine { return mem.New(mem.Options{}) })
 }
 
+func TestConformanceOfARemoteOne(t *testing.T) {
+	kvtest.Run(t, func(*testing.T) kv.Engine { return mem.New(mem.Options{Remote: true}) })
+	kvtest.RunExpiry(t, func(_ *testing.T, now func() time.Time) kv.Engine {
+		return mem.New(mem.Options{Remote: true, Now: now})
+	})
+}
+
 // With faults that the engine retries by itself every rule still holds that
 // does not count the attempts.
 func TestConformanceUnderDelays(t *testing.T) {
@@ -223,4 +230,28 @@ func TestDelayEndsWithTheContext(t *testing.T) {
 			t.Errorf("update: %v", err)
 		}
 	})
+}
+
+// What was waited for stays; what was not is gone with its transaction.
+func TestReadsOfARemoteOneAfterTheirTransaction(t *testing.T) {
+	e := mem.New(mem.Options{Remote: true})
+	t.Cleanup(func() { _ = e.Close() })
+	var waited, left kv.Future
+	_, err := e.Update(t.Context(), kv.TxOptions{}, func(tx kv.Tx) error {
+		tx.Add([]byte("n"), 1)
+		waited, left = tx.Get([]byte("n")), tx.Get([]byte("n"))
+		_, err := waited.Wait()
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if v, err := waited.Wait(); err != nil || len(v) != 8 || v[0] != 1 {
+			t.Errorf("waited for: %v, %v", v, err)
+		}
+		if v, err := left.Wait(); !errors.Is(err, kv.ErrClosed) {
+			t.Errorf("not waited for: %v, %v", v, err)
+		}
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/undercroft/undercroft/metadata/kv"
-	"github.com/undercroft/undercroft/metadata/kv/internal/txn"
 )
 
 // maxPast bounds the versions that sessions may read besides the latest.
@@ -14,7 +13,7 @@ const maxPast = 64
 func (e *Engine) Remote() bool { return e.remote }
 
 // beginIn takes the version of a session, where it has one.
-func (a *attempt) beginIn(session *kv.Session) (txn.Snapshot, error) {
+func (a *attempt) beginIn(session *kv.Session) (*snapshot, error) {
 	if a.point.Attempt > 0 {
 		session.Drop()
 	}
