@@ -126,6 +126,15 @@ func TestCancellationEndsWaiting(t *testing.T) {
 	}
 }
 
+func TestReportsEndWhileTheClusterIsAway(t *testing.T) {
+	e := away(t, fdb.Options{})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if r, err := e.Report(ctx); !errors.Is(err, context.DeadlineExceeded) && r.Available {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 func TestTransactionsInFlightAreBounded(t *testing.T) {
 	e := away(t, fdb.Options{InFlight: 1})
 	long := kv.TxOptions{Timeout: time.Hour}

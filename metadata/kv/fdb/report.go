@@ -4,7 +4,6 @@ package fdb
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/apple/foundationdb/bindings/go/src/fdb"
@@ -12,53 +11,32 @@ import (
 	"github.com/undercroft/undercroft/metadata/kv"
 )
 
-var _ kv.Reporter = (*Engine)(nil)
+// statusKey is where the client library answers with the status of the cluster,
+// which it gathers from its processes for each read.
+const statusKey = "\xff\xff/status/json"
 
-// The documents that the client library makes where a key would be.
-const (
-	statusKey = "\xff\xff/status/json"
-	healthKey = "\xff\xff/metrics/health/aggregate"
-)
-
-// reportTimeout bounds the making of a document, in which the library asks many
-// processes.
+// reportTimeout bounds the wait for processes that do not answer.
 const reportTimeout = 10 * time.Second
 
-// Report asks the cluster about itself. Without a cluster the document says what
-// the client library knows.
-func (e *Engine) Report(ctx context.Context) (kv.Report, error) {
-	if err := e.enter(); err != nil {
-		return kv.Report{}, err
-	}
-	defer e.calls.Done()
-	document, err := e.document(ctx, statusKey)
-	if err != nil {
-		return kv.Report{}, err
-	}
-	r, err := ParseStatus(document)
-	if err != nil {
-		return r, err
-	}
-	if document, err = e.document(ctx, healthKey); err == nil {
-		health, _ := ParseHealth(document) // absent during a recovery
-		r.Gauges = append(r.Gauges, health...)
-	}
-	return r, nil
-}
+var _ kv.Reporter = (*Engine)(nil)
 
-// document reads a key of the library's own.
-func (e *Engine) document(ctx context.Context, key string) ([]byte, error) {
-	tr, err := e.handle.db.CreateTransaction()
+// Report asks the cluster about itself. It also answers while the cluster takes
+// no transactions, and costs it more than one: every 15 seconds is often.
+func (e *Engine) Report(ctx context.Context) (kv.Report, error) {
+	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
+	defer cancel()
+	var document []byte
+	err := e.run(ctx, &kv.TxOptions{MaxRetries: -1}, func(a *attempt) error {
+		defer a.finish()
+		status := a.tr.Get(fdb.Key(statusKey))
+		// The library gathers it outside the transaction, whose end does not end that.
+		defer context.AfterFunc(ctx, status.Cancel)()
+		var err error
+		document, err = status.Get()
+		return readError(ctx, err)
+	})
 	if err != nil {
-		return nil, readError(ctx, err)
+		return kv.Report{}, err
 	}
-	if err := tr.Options().SetTimeout(reportTimeout.Milliseconds()); err != nil {
-		return nil, fmt.Errorf("set timeout: %w", err)
-	}
-	defer context.AfterFunc(ctx, tr.Cancel)()
-	v, err := tr.Get(fdb.Key(key)).Get()
-	if err != nil {
-		return nil, readError(ctx, err)
-	}
-	return v, nil
+	return ParseStatus(document)
 }
