@@ -25,8 +25,9 @@ import (
 	"github.com/undercroft/undercroft/metadata/kv"
 )
 
-// Options configure a breaker. Now is required; zero fields take the defaults.
+// Options configure a breaker. Zero fields take the defaults.
 type Options struct {
+	// Now is a clock that nobody sets; nil is the system's.
 	Now func() time.Time
 	// Timeout bounds a transaction of a request that says nothing; 5 seconds.
 	Timeout time.Duration
@@ -53,6 +54,9 @@ func (o *Options) defaults() {
 	orElse(&o.Silence, 5*time.Second)
 	orElse(&o.ProbeInterval, 500*time.Millisecond)
 	orElse(&o.Most, 8192)
+	if o.Now == nil {
+		o.Now = time.Now //nolint:forbidigo // the one place that a default clock comes from
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -69,11 +73,12 @@ func orElse[T comparable](field *T, value T) {
 type Engine struct {
 	inner kv.Engine
 	o     Options
+	start time.Time
 
 	inFlight atomic.Int64
 	refused  atomic.Uint64
 	opened   atomic.Uint64
-	answered atomic.Int64 // when the store answered last, in nanoseconds
+	answered atomic.Int64 // when the store answered last, in nanoseconds since start
 	open     atomic.Bool
 
 	mu       sync.Mutex // guards what follows
@@ -96,8 +101,7 @@ var (
 // from now on. Close ends both.
 func New(inner kv.Engine, o Options) *Engine {
 	o.defaults()
-	e := &Engine{inner: inner, o: o}
-	e.answered.Store(o.Now().UnixNano())
+	e := &Engine{inner: inner, o: o, start: o.Now()}
 	ctx, end := context.WithCancel(context.Background())
 	e.end = end
 	e.tasks.Go(func() { e.watch(ctx) })
@@ -188,7 +192,7 @@ func (c call) end(commit kv.Commit, err error) error {
 	case errors.Is(err, kv.ErrLocked):
 		c.e.answerLocked(now)
 	case errors.Is(err, kv.ErrConflict):
-		c.e.answered.Store(now.UnixNano()) // a commit was decided
+		c.e.answered.Store(int64(now.Sub(c.e.start))) // a commit was decided
 	case failed(err):
 		c.e.fail(err)
 	}
@@ -210,7 +214,7 @@ func failed(err error) bool {
 // answer notes an answer.
 func (e *Engine) answer(now time.Time, commit kv.Commit) {
 	silence := e.silent()
-	e.answered.Store(now.UnixNano())
+	e.answered.Store(int64(now.Sub(e.start)))
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !commit.ReadOnly && e.locked {
@@ -225,7 +229,7 @@ func (e *Engine) answer(now time.Time, commit kv.Commit) {
 
 // answerLocked notes that the store answers and takes no writes.
 func (e *Engine) answerLocked(now time.Time) {
-	e.answered.Store(now.UnixNano())
+	e.answered.Store(int64(now.Sub(e.start)))
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.failures = 0
@@ -260,7 +264,7 @@ func (e *Engine) trip() {
 
 // silent is for how long the store has not answered.
 func (e *Engine) silent() time.Duration {
-	return max(0, e.o.Now().Sub(time.Unix(0, e.answered.Load())))
+	return max(0, e.o.Now().Sub(e.start)-time.Duration(e.answered.Load()))
 }
 
 // away is the error while the breaker is open.

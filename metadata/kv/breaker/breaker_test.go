@@ -130,7 +130,7 @@ func TestStoreThatComesBackIsUsedWithoutARequest(t *testing.T) {
 		t := b.t
 		b.outage.Begin(mem.Hanging)
 		<-time.After(time.Minute + 100*time.Millisecond)
-		if s := b.Status(); !s.Open || s.Silence < 59*time.Second || s.InFlight != 1 {
+		if s := b.Status(); !s.Open || s.Silence < 59*time.Second || s.InFlight > 1 {
 			t.Errorf("got %+v", s)
 		}
 		b.outage.End()
