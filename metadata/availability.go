@@ -1,6 +1,14 @@
 package metadata
 
-import "github.com/undercroft/undercroft/metadata/kv"
+import (
+	"time"
+
+	"github.com/undercroft/undercroft/metadata/kv"
+)
+
+// requestBudget is how long one request waits for an engine across a network, all its
+// transactions together.
+const requestBudget = 10 * time.Second
 
 // Answers returns nil while the engine's store answers, as far as is known: what
 // is written elsewhere now can be published soon. It costs nothing.

@@ -23,7 +23,7 @@ func (db *DB) BeginRequest(ctx context.Context) context.Context {
 	if !db.remote {
 		return ctx
 	}
-	return context.WithValue(ctx, requestKey{}, &request{engine: db.engine})
+	return context.WithValue(kv.WithBudget(ctx, requestBudget), requestKey{}, &request{engine: db.engine})
 }
 
 // session is that of the request which ctx belongs to, or nil.
