@@ -49,6 +49,8 @@ Flags of status and check
   --data DIR
       check only: look at these directories instead, while no server uses them; repeat
       it, or write /mnt/d{1...6}. Nothing is changed.
+  --metadata PLACE
+      check only: look at metadata that is elsewhere, fdb:FILE say, as the server was told.
 
 Exit codes: 0 all is well, 1 the check found something or could not run, 2 bad usage.
 
@@ -65,9 +67,9 @@ const defaultAdminURL = "http://127.0.0.1:9001"
 
 // adminFlags are the flags of the admin commands.
 type adminFlags struct {
-	url    string
-	data   []string
-	asJSON bool
+	url     string
+	stopped []string // the settings of a stopped server
+	asJSON  bool
 }
 
 // adminCommand is `undercroft admin`.
@@ -93,12 +95,12 @@ func adminCommand(ctx context.Context, p process, args []string) error {
 		return err
 	}
 	switch {
-	case len(flags.data) > 0 && command != "check":
-		return fmt.Errorf("%w: --data is only for check", errUsage)
+	case len(flags.stopped) > 0 && command != "check":
+		return fmt.Errorf("%w: --data and --metadata are only for check", errUsage)
 	case flags.asJSON && command != "status":
 		return fmt.Errorf("%w: --json is only for status", errUsage)
-	case len(flags.data) > 0:
-		return checkOffline(ctx, p, flags.data)
+	case len(flags.stopped) > 0:
+		return checkOffline(ctx, p, flags.stopped)
 	}
 	client, err := admin.NewClient(flags.url)
 	if err != nil {
@@ -116,7 +118,8 @@ func parseAdminFlags(args []string) (adminFlags, error) {
 	var flags adminFlags
 	set.StringVar(&flags.url, "admin", defaultAdminURL, "")
 	set.BoolVar(&flags.asJSON, "json", false, "")
-	set.Func("data", "", func(s string) error { flags.data = append(flags.data, "--data="+s); return nil })
+	set.Func("data", "", func(s string) error { flags.stopped = append(flags.stopped, "--data="+s); return nil })
+	set.Func("metadata", "", func(s string) error { flags.stopped = append(flags.stopped, "--metadata="+s); return nil })
 	if err := set.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return adminFlags{}, flag.ErrHelp
 	} else if err != nil {
@@ -129,8 +132,8 @@ func parseAdminFlags(args []string) (adminFlags, error) {
 }
 
 // checkOffline checks the directories of a stopped server.
-func checkOffline(ctx context.Context, p process, data []string) error {
-	cfg, err := config.Load(config.Sources{Args: data})
+func checkOffline(ctx context.Context, p process, settings []string) error {
+	cfg, err := config.Load(config.Sources{Kind: config.Offline, Args: settings})
 	if err != nil {
 		return err // it is one complete line already
 	}

@@ -61,16 +61,19 @@ Metadata
   metadata backup --out DIR
       Write a consistent copy of the metadata into a new directory, on the server's
       machine and outside of its data directories.
-  metadata export FILE|- [--offline]
+  metadata export FILE|- [--offline] [--metadata PLACE]
       Write all rows of the metadata, at one version and with checksums, as a stream that
-      any engine can import. --offline reads the directories of a server that is stopped.
-  metadata import FILE|- [--replace] [--accept-problems]
+      any engine can import. --offline reads the directories of a server that is stopped,
+      --metadata what the server was told with the same: fdb:FILE, with all servers stopped.
+  metadata import FILE|- [--replace] [--accept-problems] [--metadata PLACE]
       Import an export into the directories of a server that is stopped, all of which --data
       names: they are new, or their metadata is gone. An import that was cut off goes on
       when it is run again; until it has ended the server does not start. --replace
       deletes metadata that is there; --accept-problems imports also what the checker
-      finds to be broken.
-      docs/operations/metadata.md says how to restore a backup and an export.
+      finds to be broken. --metadata imports into FoundationDB, or another directory; --data
+      then names the data directories that go with it, as far as there are any.
+      docs/operations/metadata.md says how to restore a backup and an export, and
+      docs/operations/foundationdb.md how to move from one engine to the other.
 
 ` + commonFlagsText + `
 Examples
@@ -81,4 +84,6 @@ Examples
   undercroft admin metadata backup --data ./data --out /backup/metadata-1
   undercroft admin metadata export --data ./data /backup/metadata.export
   undercroft admin metadata import --data /mnt/d1 --data /mnt/d2 /backup/metadata.export
+  undercroft admin metadata import --metadata fdb:/etc/foundationdb/fdb.cluster \
+    --data /mnt/d1 --data /mnt/d2 /backup/metadata.export
 `

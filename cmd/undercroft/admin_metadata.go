@@ -21,8 +21,8 @@ import (
 func metadataVerbs() []verb {
 	return []verb{
 		{"metadata backup", nil, []string{"out"}, backupMetadata},
-		{"metadata export", []string{"FILE|-"}, []string{"offline"}, exportMetadata},
-		{"metadata import", []string{"FILE|-"}, []string{"replace", "accept-problems"}, nil},
+		{"metadata export", []string{"FILE|-"}, []string{"offline", "metadata"}, exportMetadata},
+		{"metadata import", []string{"FILE|-"}, []string{"replace", "accept-problems", "metadata"}, nil},
 	}
 }
 
@@ -30,8 +30,9 @@ func metadataVerbs() []verb {
 // not run, nil where it asks one that does.
 func stoppedServer(v verb, in *verbInput) func(ctx context.Context, p process, in *verbInput) error {
 	_, offline := in.given["offline"]
+	_, elsewhere := in.given["metadata"]
 	switch {
-	case v.name == "metadata export" && offline:
+	case v.name == "metadata export" && (offline || elsewhere):
 		return exportOffline
 	case v.name == "metadata import":
 		return importOffline
@@ -75,18 +76,26 @@ func exportOffline(ctx context.Context, p process, in *verbInput) error {
 		return err
 	}
 	return in.exportInto(func(w io.Writer) error {
-		_, err := single.ExportOffline(ctx, o, w, nil)
+		// The file itself may go to the standard output.
+		show := progressOf("exported", func(text string) error {
+			_, err := fmt.Fprintln(p.stderr, text)
+			return err
+		})
+		_, err := single.ExportOffline(ctx, o, w, show)
 		return err
 	})
 }
 
 // stoppedStore is the store that the directories of a stopped server hold.
 func (p process) stoppedStore(in *verbInput) (single.Options, error) {
-	args := make([]string, 0, len(in.data))
+	args := make([]string, 0, len(in.data)+1)
 	for _, dir := range in.data {
 		args = append(args, "--data="+dir)
 	}
-	cfg, err := config.Load(config.Sources{Args: args, Environ: p.environ, ReadFile: os.ReadFile})
+	if place := in.optional("metadata"); place != nil {
+		args = append(args, "--metadata="+*place)
+	}
+	cfg, err := config.Load(config.Sources{Kind: config.Offline, Args: args, Environ: p.environ, ReadFile: os.ReadFile})
 	if err != nil {
 		return single.Options{}, err // it is one complete line already
 	}
@@ -144,16 +153,10 @@ func importOffline(ctx context.Context, p process, in *verbInput) error {
 	}
 	_, replace := in.given["replace"]
 	_, accept := in.given["accept-problems"]
-	next := int64(progressEvery)
 	totals, summary, err := single.ImportOffline(ctx, o, from, single.ImportOptions{
 		Replace: replace, AcceptProblems: accept,
-		Progress: func(t metadata.ExportTotals) {
-			if t.Bytes >= next {
-				next = t.Bytes + progressEvery
-				_ = in.screen.show(importedText(t)) // the end tells what a broken screen does not
-			}
-		},
-		Report: func(problem metadata.Problem) { _, _ = fmt.Fprintln(p.stderr, problem) },
+		Progress: progressOf("imported", in.screen.show),
+		Report:   func(problem metadata.Problem) { _, _ = fmt.Fprintln(p.stderr, problem) },
 	})
 	if err := in.screen.end(); err != nil {
 		return err
@@ -166,12 +169,23 @@ func importOffline(ctx context.Context, p process, in *verbInput) error {
 	case err != nil:
 		return err
 	}
-	return write(in.stdout, importedText(totals)+"\n"+summary.String()+"\n")
+	return write(in.stdout, totalsText("imported", totals)+"\n"+summary.String()+"\n")
 }
 
-// progressEvery is how many bytes of rows are imported between two lines of progress.
+// progressEvery is how many bytes of rows there are between two lines of progress.
 const progressEvery = 64 << 20
 
-func importedText(t metadata.ExportTotals) string {
-	return fmt.Sprintf("imported %d rows, %d MiB", t.Rows, t.Bytes>>20)
+// progressOf shows how far an export or import is.
+func progressOf(done string, show func(text string) error) func(metadata.ExportTotals) {
+	next := int64(progressEvery)
+	return func(t metadata.ExportTotals) {
+		if t.Bytes >= next {
+			next = t.Bytes + progressEvery
+			_ = show(totalsText(done, t)) // the end tells what a broken screen does not
+		}
+	}
+}
+
+func totalsText(done string, t metadata.ExportTotals) string {
+	return fmt.Sprintf("%s %d rows, %d MiB", done, t.Rows, t.Bytes>>20)
 }

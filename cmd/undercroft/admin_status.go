@@ -28,7 +28,9 @@ func describe(ctx context.Context, store *single.System) (systemStatus, error) {
 		return systemStatus{}, err
 	}
 	out := systemStatus{Status: st}
-	out.Jobs, err = jobs{store}.Jobs(ctx)
+	if out.Jobs, err = (jobs{store}).Jobs(ctx); err != nil && store.RemoteMetadata() {
+		err = nil // what is known without the metadata is told
+	}
 	return out, err
 }
 
@@ -71,6 +73,11 @@ func writeStatus(w io.Writer, st *single.Status) {
 		line(w, "advice", text)
 	}
 	line(w, "cluster", st.Cluster)
+	if st.Gateway {
+		line(w, "metadata", metadataText(&st.Metadata))
+		line(w, "gateway", "the data directories are at another server")
+		return
+	}
 	scheme := st.Scheme + " for all disks"
 	if st.InUse != st.Scheme {
 		scheme += ", " + st.InUse + " in use"
@@ -125,6 +132,7 @@ func complaints(st *single.Status) []string {
 		d := &st.Disks[i]
 		add(d.Problem != "", "disk %s: %s", d.Path, d.Problem)
 	}
+	out = append(out, storeComplaints(st.Metadata.Store)...)
 	add(len(out) == 0, "--json and the log of the server say more")
 	return out
 }
@@ -147,6 +155,9 @@ func classText(c *single.ClassStatus) string {
 }
 
 func metadataText(m *single.MetadataStatus) string {
+	if m.Place != "" {
+		return m.Place + storeText(m.Store)
+	}
 	parts := []string{fmt.Sprintf("%d of %d mirrors: %s", len(m.Mirrors), m.Wanted, strings.Join(m.Mirrors, ", "))}
 	for _, p := range m.Problems {
 		parts = append(parts, p.Path+": "+p.Reason)

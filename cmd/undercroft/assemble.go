@@ -82,6 +82,9 @@ type parts struct {
 // When ctx ends while it works it gives up. A failed call leaves nothing open.
 type assembler func(ctx context.Context, cfg config.Config, p parts) (*system, error)
 
+// compactionDelay is how long after a start the first requests have the processor.
+const compactionDelay = 3 * time.Second
+
 // Heights below which columns of a stripe are not split further, so that a
 // read of up to that size is one read from one disk.
 const (
@@ -108,18 +111,15 @@ func assemble(ctx context.Context, cfg config.Config, p parts) (*system, error) 
 		handler, err = assembleGateway(cfg, p, store, who)
 	}
 	if err == nil {
-		err = errors.Join(p.registry.Register(store.Collector()), p.registry.Register(store.JobCollector()), keySet.metrics.register(p.registry))
+		err = errors.Join(p.registry.Register(store.Collector()), p.registry.Register(store.JobCollector()), p.registry.Register(store.MetadataStoreCollector()), keySet.metrics.register(p.registry))
 	}
 	if err != nil {
 		return nil, errors.Join(err, store.Close(ctx))
 	}
 	keySet.welcome(ctx)
 	return &system{
-		S3: handler,
-		Conditions: append([]admin.Condition{
-			{Name: "metadata", Check: store.Ready},
-			{Name: "disks", Check: store.Writable},
-		}, keySet.conditions()...),
+		S3:             handler,
+		Conditions:     append(storeConditions(store), keySet.conditions()...),
 		Status:         func(ctx context.Context) (any, error) { return describe(ctx, store) },
 		Checker:        store,
 		BackupMetadata: store.BackupMetadata,
@@ -136,6 +136,16 @@ func assemble(ctx context.Context, cfg config.Config, p parts) (*system, error) 
 			return store.Close(ctx)
 		},
 	}, nil
+}
+
+// storeConditions are what must hold for a store to be ready. Metadata that is locked
+// can be read.
+func storeConditions(store *single.System) []admin.Condition {
+	out := []admin.Condition{{Name: "metadata", Check: store.Ready}, {Name: "disks", Check: store.Writable}}
+	if store.RemoteMetadata() {
+		out = append(out, admin.Condition{Name: "writes", Check: store.MetadataWritable, Advisory: true})
+	}
+	return out
 }
 
 func storeOptions(cfg config.Config, p parts) single.Options {
@@ -155,8 +165,12 @@ func storeOptions(cfg config.Config, p parts) single.Options {
 	if scrub == 0 {
 		scrub = -1 // likewise
 	}
+	grace := cfg.CollectDelay
+	if grace == 0 {
+		grace = -1 // likewise
+	}
 	background := steward.Options{
-		RepairDelay: delay, RepairBandwidth: int64(cfg.RepairBandwidth), Share: cfg.BackgroundShare,
+		Grace: grace, RepairDelay: delay, RepairBandwidth: int64(cfg.RepairBandwidth), Share: cfg.BackgroundShare,
 		ScrubInterval: scrub, ScrubBandwidth: int64(cfg.ScrubBandwidth),
 		CompactBandwidth: int64(cfg.CompactBandwidth),
 	}
@@ -173,7 +187,7 @@ func storeOptions(cfg config.Config, p parts) single.Options {
 		Steward:    background,
 		Lifecycle:  steward.LifecycleOptions{Rate: int64(cfg.LifecycleRate), Day: cfg.LifecycleDebugInterval},
 		AcceptLoss: cfg.MetadataAcceptLoss, Witness: cfg.MetadataWitness,
-		Engine: pebble.Options{CompactionDelay: 3 * time.Second}, // the first requests have the processor
+		Engine: pebble.Options{CompactionDelay: compactionDelay}, External: external(cfg, p),
 	}
 }
 

@@ -16,6 +16,7 @@ Usage: undercroft COMMAND [FLAGS]
 
 Commands
   server    serve S3 from local directories
+  gateway   serve S3 from shared metadata, without directories
   admin     ask a running server, or check its directories
   version   print the version
   help      print this text
@@ -42,6 +43,24 @@ Examples
 
 `
 
+const gatewayUsageText = `Serve S3 from metadata that is shared in FoundationDB, without data directories.
+
+Usage: undercroft gateway --metadata fdb:FILE[?prefix=NAME] [FLAGS]
+
+Any number of gateways and one server with the data directories serve the same buckets. A
+gateway answers for everything in the metadata, objects of up to --inline-limit included; larger
+bodies, and parts of uploads, are only at the server that has the data directories, and get 503
+here. It keeps nothing: the root credentials and the master key are given to it, the same as
+to the server. Settings of data directories have no effect.
+
+Settings are given as to "undercroft server". docs/operations/foundationdb.md says more.
+
+Example
+  UNDERCROFT_ROOT_ACCESS_KEY=admin UNDERCROFT_ROOT_SECRET_KEY=... undercroft gateway \
+    --metadata fdb:/etc/foundationdb/fdb.cluster --master-key-file /etc/undercroft/master-key
+
+`
+
 // errUsage is an error about the command line; its text is for the user.
 var errUsage = errors.New("usage")
 
@@ -62,12 +81,14 @@ func run(ctx context.Context, p process) int {
 
 func dispatch(ctx context.Context, p process) error {
 	if len(p.args) == 0 {
-		return fmt.Errorf("%w: undercroft COMMAND; the commands are server, admin, version and help", errUsage)
+		return fmt.Errorf("%w: undercroft COMMAND; the commands are server, gateway, admin, version and help", errUsage)
 	}
 	command, args := p.args[0], p.args[1:]
 	switch command {
 	case "server":
-		return serverCommand(ctx, p, args)
+		return serverCommand(ctx, p, config.Server, args)
+	case "gateway":
+		return serverCommand(ctx, p, config.Gateway, args)
 	case "admin":
 		return adminCommand(ctx, p, args)
 	case "version", "-version", "--version":
@@ -76,13 +97,17 @@ func dispatch(ctx context.Context, p process) error {
 	case "help", "-h", "-help", "--help":
 		return write(p.stdout, usageText)
 	default:
-		return fmt.Errorf("%w: unknown command %q; the commands are server, admin, version and help", errUsage, command)
+		return fmt.Errorf("%w: unknown command %q; the commands are server, gateway, admin, version and help", errUsage, command)
 	}
 }
 
-// serverHelp prints what `undercroft server --help` prints.
-func serverHelp(w io.Writer) error {
-	if err := write(w, serverUsageText); err != nil {
+// serverHelp prints what `undercroft server --help` and `undercroft gateway --help` print.
+func serverHelp(w io.Writer, kind config.Kind) error {
+	text := serverUsageText
+	if kind == config.Gateway {
+		text = gatewayUsageText
+	}
+	if err := write(w, text); err != nil {
 		return err
 	}
 	if err := config.WriteHelp(w); err != nil {

@@ -25,8 +25,8 @@ func TestCommandsAndExitCodes(t *testing.T) {
 		stdout string // contained in it
 		stderr string // all of it when it ends in a newline, else contained
 	}{
-		{"no command", nil, nil, exitUsage, "", "undercroft: usage: undercroft COMMAND; the commands are server, admin, version and help\n"},
-		{"unknown command", []string{"sever"}, nil, exitUsage, "", "undercroft: usage: unknown command \"sever\"; the commands are server, admin, version and help\n"},
+		{"no command", nil, nil, exitUsage, "", "undercroft: usage: undercroft COMMAND; the commands are server, gateway, admin, version and help\n"},
+		{"unknown command", []string{"sever"}, nil, exitUsage, "", "undercroft: usage: unknown command \"sever\"; the commands are server, gateway, admin, version and help\n"},
 		{"help", []string{"--help"}, nil, exitOK, "undercroft server --data ./data", "\n"},
 		{"version", []string{"version"}, nil, exitOK, "undercroft dev go1.", "\n"},
 		{"server help", []string{"server", "--help"}, nil, exitOK, "[UNDERCROFT_BUFFER_MEMORY]", "\n"},
@@ -42,7 +42,7 @@ func TestCommandsAndExitCodes(t *testing.T) {
 		{"unknown admin command", []string{"admin", "chek"}, nil, exitUsage, "", "undercroft: usage: unknown admin command \"chek\"; the commands are " + strings.Join(adminCommands(), ", ") + "\n"},
 		{"unknown admin flag", []string{"admin", "check", "--fast"}, nil, exitUsage, "", "undercroft: usage: flag provided but not defined: -fast\n"},
 		{"admin operand", []string{"admin", "check", "now"}, nil, exitUsage, "", "undercroft: usage: \"now\" is not expected\n"},
-		{"status of directories", []string{"admin", "status", "--data=d"}, nil, exitUsage, "", "undercroft: usage: --data is only for check\n"},
+		{"status of directories", []string{"admin", "status", "--data=d"}, nil, exitUsage, "", "undercroft: usage: --data and --metadata are only for check\n"},
 		{"admin address", []string{"admin", "status", "--admin=localhost"}, nil, exitUsage, "", "undercroft: usage: --admin: \"localhost\" is not a URL such as http://127.0.0.1:9001\n"},
 		{"nobody there", []string{"admin", "status", "--admin=http://127.0.0.1:1"}, nil, exitFailure, "", "undercroft: asking http://127.0.0.1:1: "},
 		{"bad directory", []string{"admin", "check", "--data=/d{"}, nil, exitUsage, "", "undercroft: flag --data: \"/d{\": a { without its }\n"},

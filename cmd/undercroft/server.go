@@ -21,12 +21,12 @@ import (
 // closeTimeout is what closing the store may take, at least.
 const closeTimeout = 30 * time.Second
 
-// serverCommand is `undercroft server`: it returns nil after a signal and a
+// serverCommand is `undercroft server` or `undercroft gateway`: it returns nil after a signal and a
 // complete drain.
-func serverCommand(ctx context.Context, p process, args []string) error {
-	cfg, err := config.Load(config.Sources{Args: args, Environ: p.environ, ReadFile: os.ReadFile})
+func serverCommand(ctx context.Context, p process, kind config.Kind, args []string) error {
+	cfg, err := config.Load(config.Sources{Kind: kind, Args: args, Environ: p.environ, ReadFile: os.ReadFile})
 	if errors.Is(err, config.ErrHelp) {
-		return serverHelp(p.stdout)
+		return serverHelp(p.stdout, kind)
 	}
 	if err != nil {
 		return err // it is one complete line already

@@ -63,7 +63,7 @@ func Load(src Sources) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	c.settle(origin)
+	c = c.settled(origin)
 	return c, c.validate(src.Kind, origin)
 }
 

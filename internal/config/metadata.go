@@ -146,11 +146,12 @@ const (
 	Offline
 )
 
-// settle fills in the defaults that follow from other settings.
-func (c *Config) settle(origin map[string]string) {
+// settled is the configuration with the defaults that follow from other settings.
+func (c Config) settled(origin map[string]string) Config {
 	if c.Metadata.Shared() && strings.HasPrefix(origin["inline-limit"], "default ") {
 		c.InlineLimit = sharedInlineLimit
 	}
+	return c
 }
 
 // validateMetadata checks what the kind of process and the place of the metadata ask of

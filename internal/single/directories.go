@@ -70,6 +70,16 @@ func (d *directories) refuseForeign() error {
 	return nil
 }
 
+// identified are the directories that are disks.
+func (d *directories) identified() (paths []string) {
+	for _, dir := range d.all {
+		if dir.problem == nil && dir.state == disk.Identified {
+			paths = append(paths, dir.path)
+		}
+	}
+	return paths
+}
+
 func (d *directories) byDisk(id blobd.DiskID) *directory {
 	for _, dir := range d.all {
 		if dir.state == disk.Identified && dir.identity.Disk == id {

@@ -52,6 +52,9 @@ func (s *System) changeDisk(ctx context.Context, name string, change diskChange)
 // beginChange starts a change of the disks: one at a time. The caller calls end. The
 // context ends with the store too: Close waits for the change.
 func (s *System) beginChange(ctx context.Context) (life context.Context, end func(), err error) {
+	if s.opts.isGateway() {
+		return nil, nil, fmt.Errorf("%w: a gateway has no disks: ask the server that has the data directories", ErrRefused)
+	}
 	s.change.Lock()
 	if s.closed || s.life.Err() != nil {
 		s.change.Unlock()

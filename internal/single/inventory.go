@@ -18,6 +18,9 @@ import (
 // takeInventory opens the disks that are here, holds them against the
 // inventory in metadata and adds new ones.
 func (s *System) takeInventory(ctx context.Context, dirs *directories) error {
+	if s.opts.isGateway() {
+		return nil
+	}
 	var rows []metadata.Disk
 	err := s.DB.View(ctx, "open", func(r *metadata.Reader) (err error) {
 		rows, err = r.Disks()
@@ -34,6 +37,12 @@ func (s *System) takeInventory(ctx context.Context, dirs *directories) error {
 		return err
 	}
 	s.findMissing(dirs)
+	if err := s.refuseDisksElsewhere(); err != nil {
+		return err
+	}
+	if err := s.own(ctx); err != nil {
+		return err
+	}
 	if err := s.addEmpty(dirs); err != nil {
 		return err
 	}

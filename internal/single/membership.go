@@ -68,27 +68,36 @@ func (s *System) BackupMetadata(_ context.Context, dir string) error {
 	if !filepath.IsAbs(dir) {
 		return fmt.Errorf("%s is not an absolute path on the server", dir)
 	}
+	if s.pebble == nil {
+		return fmt.Errorf("the metadata is in %s: back it up there, or export it", s.opts.External.Place)
+	}
 	for _, data := range s.roster.directories() {
 		abs, err := filepath.Abs(data)
 		if err == nil && strings.HasPrefix(filepath.Clean(dir)+"/", abs+"/") {
 			return fmt.Errorf("%s is in a data directory: it would be lost together with it", dir)
 		}
 	}
-	return s.engine.Backup(dir)
+	return s.pebble.Backup(dir)
 }
 
 // MetadataStatus describes the mirrors of the metadata.
 type MetadataStatus struct {
-	Epoch    uint64           `json:"epoch"`
-	Mirrors  []string         `json:"mirrors"` // directories that hold all of it
-	Wanted   int              `json:"mirrors_wanted"`
-	Degraded bool             `json:"degraded"`
-	Problems []MirrorProblem  `json:"problems,omitempty"`
-	Resync   *MirrorResync    `json:"resync,omitempty"`
-	Witness  *MirrorProblem   `json:"witness,omitempty"`  // without a reason while it votes
-	Scrub    *MetadataScrub   `json:"scrub,omitempty"`    // of the copies; absent before the first
-	Records  int              `json:"membership_records"` // directories that know this epoch
-	Counts   map[string]int64 `json:"counts"`             // since the start
+	Engine string `json:"engine"`
+	// Place is where it is, where that is not on the data directories.
+	Place  string `json:"place,omitempty"`
+	Shared bool   `json:"shared,omitempty"` // with other processes
+	// Store is what is known of a store that is reached over a network.
+	Store    *MetadataStoreStatus `json:"store,omitempty"`
+	Epoch    uint64               `json:"epoch"`
+	Mirrors  []string             `json:"mirrors"` // directories that hold all of it
+	Wanted   int                  `json:"mirrors_wanted"`
+	Degraded bool                 `json:"degraded"`
+	Problems []MirrorProblem      `json:"problems,omitempty"`
+	Resync   *MirrorResync        `json:"resync,omitempty"`
+	Witness  *MirrorProblem       `json:"witness,omitempty"`  // without a reason while it votes
+	Scrub    *MetadataScrub       `json:"scrub,omitempty"`    // of the copies; absent before the first
+	Records  int                  `json:"membership_records"` // directories that know this epoch
+	Counts   map[string]int64     `json:"counts"`             // since the start
 }
 
 // MirrorProblem is a directory that cannot be a mirror now.
@@ -119,6 +128,10 @@ func (s *System) metadataStatus() MetadataStatus {
 		Counts: map[string]int64{
 			"ejected": int64(m.Ejected), "joined": int64(m.Joined), "healed": int64(m.Healed), "reads_from_another": int64(m.OtherReads),
 		},
+	}
+	out.Engine, out.Store = s.engine.Name(), s.remote.status()
+	if x := s.opts.External; x != nil {
+		out.Place, out.Shared = x.Place, x.Shared
 	}
 	for _, d := range m.Members {
 		out.Mirrors = append(out.Mirrors, d.Path)

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/undercroft/undercroft/internal/vfs"
 	"github.com/undercroft/undercroft/internal/vfs/mirror"
@@ -23,19 +25,41 @@ func (s *System) ExportMetadata(ctx context.Context, w io.Writer) (metadata.Expo
 
 // ExportOffline is ExportMetadata for a store that does not run.
 func ExportOffline(ctx context.Context, o Options, w io.Writer, progress func(metadata.ExportTotals)) (metadata.ExportTotals, error) {
-	dirs, err := survey(o.FS, o.Dirs)
-	if err != nil {
-		return metadata.ExportTotals{}, err
-	}
 	s := &System{opts: o}
-	if err := s.mustExist(dirs); err != nil {
-		return metadata.ExportTotals{}, err
-	}
-	defer func() { _ = s.Close(ctx) }()          // nothing was written
-	if err := s.openMetadata(dirs); err != nil { //nolint:contextcheck // opening the engine is not cut short
+	defer func() { _ = s.Close(ctx) }() // nothing was written
+	if err := s.openStopped(ctx); err != nil {
 		return metadata.ExportTotals{}, err
 	}
 	return s.DB.Export(ctx, w, progress)
+}
+
+// openStopped opens the metadata of a store that does not run, which there is.
+func (s *System) openStopped(ctx context.Context) error {
+	dirs, err := survey(s.opts.FS, s.opts.Dirs)
+	if err != nil {
+		return err
+	}
+	if s.opts.External != nil {
+		return s.openExternalStopped(ctx)
+	}
+	if err := s.mustExist(dirs); err != nil {
+		return err
+	}
+	return s.openMetadata(dirs) //nolint:contextcheck // opening the engine is not cut short
+}
+
+// openExternalStopped opens metadata that is elsewhere. That nothing runs on shared
+// metadata is not known: an export of it finds out that it changes.
+func (s *System) openExternalStopped(ctx context.Context) (err error) {
+	x := s.opts.External
+	if s.engine, err = x.Open(ctx); err != nil {
+		return fmt.Errorf("open the metadata in %s: %w", x.Place, err)
+	}
+	s.DB, err = metadata.Open(s.wrapped(), metadata.Options{Now: s.opts.Now, MustExist: true}) //nolint:contextcheck // opening is not cut short
+	if errors.Is(err, metadata.ErrNoState) {
+		return fmt.Errorf("there is no store in %s: %w", x.Place, err)
+	}
+	return err
 }
 
 // mustExist refuses directories that are no store.
@@ -73,13 +97,7 @@ func ImportOffline(ctx context.Context, o Options, r io.Reader, in ImportOptions
 	}
 	s := &System{opts: o}
 	defer func() { err = errors.Join(err, s.Close(context.WithoutCancel(ctx))) }()
-	if err := s.prepare(dirs); err != nil {
-		return totals, sum, err
-	}
-	if err := s.beginAnew(dirs); err != nil {
-		return totals, sum, err
-	}
-	if err := s.openEngine(dirs, makeEngine); err != nil {
+	if err := s.openTarget(ctx, dirs); err != nil {
 		return totals, sum, err
 	}
 	totals, sum, err = metadata.Import(ctx, s.engine, stream, metadata.ImportOptions{
@@ -88,7 +106,91 @@ func ImportOffline(ctx context.Context, o Options, r io.Reader, in ImportOptions
 	if err != nil {
 		return totals, sum, err
 	}
+	if err := s.adopt(ctx, dirs); err != nil {
+		return totals, sum, err
+	}
 	return totals, sum, s.mirror.SetInitialised() // the next start makes what mirrors are missing
+}
+
+// openTarget opens the engine that is imported into, a new one where there is none.
+func (s *System) openTarget(ctx context.Context, dirs *directories) (err error) {
+	if x := s.opts.External; x != nil {
+		if err := s.openDisks(dirs); err != nil { // nobody else may use them
+			return err
+		}
+		if s.engine, err = x.Open(ctx); err != nil {
+			return fmt.Errorf("open %s to import into: %w", x.Place, err)
+		}
+		return s.refuseRunning(ctx)
+	}
+	if err := s.prepare(dirs); err != nil {
+		return err
+	}
+	if err := s.beginAnew(dirs); err != nil {
+		return err
+	}
+	return s.openEngine(dirs, makeEngine)
+}
+
+// adopt has the directories go with the metadata that was imported.
+func (s *System) adopt(ctx context.Context, dirs *directories) (err error) {
+	disks := dirs.identified()
+	if s.opts.External != nil && len(disks) > 0 {
+		s.DB, err = metadata.Open(s.engine, metadata.Options{Now: s.opts.Now, MustExist: true}) //nolint:contextcheck // opening is not cut short
+		if err != nil {
+			return err
+		}
+		if err := s.join(ctx, dirs); err != nil {
+			return err
+		}
+	}
+	return s.keepHomes(disks)
+}
+
+// runningTerm is how long servers of shared metadata are watched for a sign of life: well
+// above the interval of their leases.
+const runningTerm = 25 * time.Second
+
+// refuseRunning refuses to import over a state that servers use. A server that is dead has
+// left a row l whose stamp stands still.
+func (s *System) refuseRunning(ctx context.Context) error {
+	if !s.opts.isShared() {
+		return nil
+	}
+	db, err := metadata.Open(s.engine, metadata.Options{Now: s.opts.Now, MustExist: true}) //nolint:contextcheck // opening is not cut short
+	if errors.Is(err, metadata.ErrNoState) || errors.Is(err, metadata.ErrImporting) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	before, err := holders(ctx, db)
+	if err != nil || len(before) == 0 {
+		return err
+	}
+	s.opts.Logger.WarnContext(ctx, "servers have used this metadata; waiting to see whether they live", slog.Int("servers", len(before)))
+	timer := time.NewTimer(runningTerm)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	after, err := holders(ctx, db)
+	for _, h := range after {
+		if err == nil && !slices.Contains(before, h) {
+			err = fmt.Errorf("%w in %s: servers use it; stop them first", metadata.ErrNotEmpty, s.opts.External.Place)
+		}
+	}
+	return err
+}
+
+func holders(ctx context.Context, db *metadata.DB) (rows []metadata.Holder, err error) {
+	err = db.View(ctx, "import", func(r *metadata.Reader) (err error) {
+		rows, err = r.Holders()
+		return err
+	})
+	return rows, err
 }
 
 // beginAnew makes a place for the metadata where no directory that should hold

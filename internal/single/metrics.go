@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/undercroft/undercroft/internal/vfs/mirror"
+	"github.com/undercroft/undercroft/metadata/kv/pebble"
 	"github.com/undercroft/undercroft/steward"
 )
 
@@ -133,7 +134,11 @@ func resynced(r *mirror.Resync) float64 {
 }
 
 func (s *System) sample() *sample {
-	e, st := s.engine.Stats(), s.Store.Status()
+	var e pebble.Stats
+	if s.pebble != nil {
+		e = s.pebble.Stats()
+	}
+	st := s.Store.Status()
 	v := &sample{
 		commits: float64(e.Commits), conflicts: float64(e.Conflicts),
 		metadataSyncs: float64(e.Syncs), metadataBytes: float64(e.DiskBytes),

@@ -47,6 +47,9 @@ func (s *System) affordable(disks int) partition.Scheme {
 // wants, from now on. Where that number grew it waits for them: no partition may
 // be made to survive what its metadata would not.
 func (s *System) keepMirrors(ctx context.Context) error {
+	if s.opts.External != nil {
+		return nil
+	}
 	want := s.mirrors(len(s.roster.inventory()))
 	m := s.mirror.Status()
 	if len(m.Members) < want {

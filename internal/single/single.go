@@ -57,8 +57,10 @@ type Options struct {
 	// AcceptLoss starts with the newest metadata that is here although newer
 	// metadata may be on directories that are missing.
 	AcceptLoss bool
-	Disk       disk.Options   // Expect, Cluster, Now and Logger are set here
-	Engine     pebble.Options // FS and Logger are set here, and Now where it is nil
+	// External says where the metadata is; nil: mirrored on the data directories.
+	External *External
+	Disk     disk.Options   // Expect, Cluster, Now and Logger are set here
+	Engine   pebble.Options // FS and Logger are set here, and Now where it is nil
 	// Wrap, where set, stands between the metadata and the engine: tests make commits fail.
 	Wrap      func(kv.Engine) kv.Engine
 	Steward   steward.Options          // Now and Logger are set here; a negative Interval leaves it at rest
@@ -81,10 +83,13 @@ type System struct {
 
 	opts      Options
 	cluster   disk.ClusterID
-	mirror    *mirror.Set // the files of the engine
-	scrubbing *scrubMetadata
+	mirror    replicas       // the files of the engine
+	scrubbing *scrubMetadata // nil: there are none
 	lifecycle *steward.Lifecycle
-	engine    *pebble.Engine
+	engine    kv.Engine
+	pebble    *pebble.Engine // engine, where it is the embedded one
+	remote    *metadataStore // nil: engine answers as long as it is open
+	owner     owner          // of the data directories, where others share the metadata
 	roster    roster
 
 	change   sync.Mutex // held by a change of the disks; guards closed
@@ -119,7 +124,7 @@ func Open(ctx context.Context, o Options) (*System, error) {
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close(ctx))
 	}
-	if every := o.DiskInterval; every >= 0 {
+	if every := o.DiskInterval; every >= 0 && !o.isGateway() {
 		if every == 0 {
 			every = defaultLook
 		}
@@ -134,15 +139,15 @@ func (s *System) open(ctx context.Context) error {
 		return err
 	}
 	s.warnSharedDevices()
-	if err := s.prepare(dirs); err != nil {
-		return err
-	}
-	if err := s.openMetadata(dirs); err != nil { //nolint:contextcheck // opening the engine is not cut short
+	if err := s.openState(ctx, dirs); err != nil {
 		return err
 	}
 	s.cluster = dirs.cluster
 	s.roster.dirs, s.roster.given = slices.Clone(s.opts.Dirs), len(s.opts.Dirs)
 	if err := s.takeInventory(ctx, dirs); err != nil {
+		return err
+	}
+	if err := s.keepHomes(s.Directories()); err != nil {
 		return err
 	}
 	if err := s.keepMirrors(ctx); err != nil {
@@ -152,17 +157,30 @@ func (s *System) open(ctx context.Context) error {
 	return s.openData(ctx)
 }
 
+// openState opens the metadata of the directories, wherever it is.
+func (s *System) openState(ctx context.Context, dirs *directories) error {
+	if s.opts.External != nil {
+		if err := s.openExternal(ctx, dirs); err != nil {
+			return err
+		}
+		return s.join(ctx, dirs)
+	}
+	if err := s.checkHomes(dirs); err != nil {
+		return err
+	}
+	if err := s.prepare(dirs); err != nil {
+		return err
+	}
+	return s.openMetadata(dirs) //nolint:contextcheck // opening the engine is not cut short
+}
+
 // openMetadata opens the engine on the mirrors that are current, and records
 // that there is a state from now on.
 func (s *System) openMetadata(dirs *directories) (err error) {
 	if err := s.openEngine(dirs, nil); err != nil {
 		return err
 	}
-	var engine kv.Engine = s.engine
-	if s.opts.Wrap != nil {
-		engine = s.opts.Wrap(engine)
-	}
-	s.DB, err = metadata.Open(engine, metadata.Options{Now: s.opts.Now, MustExist: s.mirror.Initialised()})
+	s.DB, err = metadata.Open(s.wrapped(), metadata.Options{Now: s.opts.Now, MustExist: s.mirror.Initialised()})
 	if errors.Is(err, metadata.ErrNoState) { // an import ended before it began
 		return fmt.Errorf("%w: import it or restore it from a backup; it is not created again, because that would lose every object", err)
 	}
@@ -175,7 +193,7 @@ func (s *System) openMetadata(dirs *directories) (err error) {
 // openEngine opens the engine on the mirrors that are current, with options that
 // change, if it is set, has changed.
 func (s *System) openEngine(dirs *directories, change func(*pebble.Options)) (err error) {
-	s.mirror, err = mirror.Open(s.mirrorOptions(dirs))
+	s.mirror.set, err = mirror.Open(s.mirrorOptions(dirs))
 	if err != nil {
 		return refused(err, s.opts.Dirs)
 	}
@@ -184,15 +202,18 @@ func (s *System) openEngine(dirs *directories, change func(*pebble.Options)) (er
 		homes = append(homes, s.opts.FS.PathJoin(d.Path, "metadata"))
 	}
 	e := s.opts.Engine
-	e.FS, e.Logger = s.mirror, s.opts.Logger
+	e.FS, e.Logger = s.mirror.set, s.opts.Logger
 	if e.Now == nil {
 		e.Now = s.opts.Now
 	}
-	e.FreesSpace, e.MustExist = freesSpace, s.mirror.Initialised()
+	e.FreesSpace, e.MustExist = FreesSpace, s.mirror.Initialised()
 	if change != nil {
 		change(&e)
 	}
-	s.engine, err = pebble.Open(mirror.Virtual, e)
+	s.pebble, err = pebble.Open(mirror.Virtual, e)
+	if err == nil {
+		s.engine = s.pebble
+	}
 	switch {
 	case errors.Is(err, pebble.ErrNotThere):
 		return fmt.Errorf("the metadata is gone from %s (%w): restore it from a backup; "+
@@ -203,10 +224,16 @@ func (s *System) openEngine(dirs *directories, change func(*pebble.Options)) (er
 	return nil
 }
 
-// freesSpace names the transaction classes that go on when the disk of the
+// FreesSpace names the transaction classes that go on when the disk of the
 // metadata is full. Those that leave a delete marker are not among them.
-func freesSpace(class string) bool {
+func FreesSpace(class string) bool {
 	return slices.Contains([]string{"delete", "delete-bucket", "abort", "abandon", "collect", "open", "partition", "account-revoke"}, class)
+}
+
+// Background names the transaction classes that nobody waits for: those of background
+// jobs, which shared metadata may hold back when it is busy.
+func Background(class string) bool {
+	return slices.Contains([]string{"collect", "lifecycle", "transition", "relocate", "rewrap", "export", "check"}, class)
 }
 
 func (s *System) openData(ctx context.Context) error {
@@ -218,6 +245,7 @@ func (s *System) openData(ctx context.Context) error {
 	store, err := partition.Open(ctx, s.DB, partition.Options{
 		Disks: disks, KnownDisks: known, Scheme: s.affordable(known), Classes: s.affordableClasses(), MinColumn: s.opts.MinColumn,
 		Capacity: s.opts.Capacity, BufferMemory: s.opts.BufferMemory,
+		Diskless: s.opts.isGateway(), Shared: s.opts.isShared(),
 		Now: s.opts.Now, Logger: s.opts.Logger,
 	})
 	if err != nil {
@@ -240,12 +268,18 @@ func (s *System) openData(ctx context.Context) error {
 
 func (s *System) startSteward(ctx context.Context, extra ...steward.Job) {
 	o := s.opts.Steward
-	o.Now, o.Logger, o.Sole = s.opts.Now, s.opts.Logger, true
-	s.scrubbing = newScrubMetadata(s.mirror, o.ScrubInterval, s.opts.Now)
+	o.Now, o.Logger, o.Sole, o.Diskless = s.opts.Now, s.opts.Logger, !s.opts.isShared(), s.opts.isGateway()
 	l := s.opts.Lifecycle
 	l.Now, l.Logger = s.opts.Now, s.opts.Logger
 	s.lifecycle = steward.NewLifecycle(s.DB, s.Objects, l)
-	o.ExtraJobs = append(append(o.ExtraJobs, extra...), s.scrubbing, s.lifecycle, &lockClock{db: s.DB, log: s.opts.Logger})
+	if s.mirror.set != nil {
+		s.scrubbing = newScrubMetadata(s.mirror.set, o.ScrubInterval, s.opts.Now)
+		extra = append(extra, s.scrubbing)
+	}
+	if !o.Diskless { // transitions need disks
+		extra = append(extra, s.lifecycle)
+	}
+	o.ExtraJobs = append(append(o.ExtraJobs, extra...), &lockClock{db: s.DB, log: s.opts.Logger})
 	s.Steward = steward.New(s.DB, s.Store, o)
 	if o.Interval >= 0 {
 		s.Steward.Start(ctx)
@@ -256,11 +290,22 @@ func (s *System) startSteward(ctx context.Context, extra ...steward.Job) {
 func (s *System) Missing() []Missing { return s.roster.missing() }
 
 // Err answers why the store cannot serve, nil while it does: the metadata
-// engine has failed.
-func (s *System) Err() error { return s.engine.Err() }
+// engine has failed, or another process has taken the data directories.
+func (s *System) Err() error {
+	if s.pebble != nil {
+		return s.pebble.Err()
+	}
+	return s.owner.err()
+}
 
-// Failed is closed when the metadata engine fails; the process should stop then.
-func (s *System) Failed() <-chan struct{} { return s.engine.Failed() }
+// Failed is closed when Err comes to say why; the process should stop then. A nil
+// channel never is: metadata that others keep may come back.
+func (s *System) Failed() <-chan struct{} {
+	if s.pebble != nil {
+		return s.pebble.Failed()
+	}
+	return s.owner.lost
+}
 
 // Check walks the metadata and holds rows, references and counters against
 // each other. It writes each problem as a line, then a summary, and fails when
@@ -299,18 +344,15 @@ func (s *System) Close(ctx context.Context) error {
 	if s.Store != nil {
 		errs = append(errs, s.Store.Close(ctx))
 	}
-	if s.DB != nil && s.engine != nil && s.engine.Err() == nil {
+	if s.DB != nil && s.engine != nil && s.Err() == nil {
 		_, err := s.DB.KeepLockTime(ctx, 0)
-		errs = append(errs, err)
+		errs = append(errs, err, s.disown(ctx))
 	}
 	if s.engine != nil {
 		errs = append(errs, s.engine.Close())
 	}
-	if s.mirror != nil {
-		errs = append(errs, s.mirror.Close())
-	}
-	errs = append(errs, s.closeDisks(ctx))
-	s.Store, s.engine, s.mirror = nil, nil, nil
+	errs = append(errs, s.mirror.Close(), s.closeDisks(ctx))
+	s.Store, s.engine, s.pebble, s.mirror = nil, nil, nil, replicas{}
 	return errors.Join(errs...)
 }
 

@@ -1,16 +1,22 @@
 package single
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/undercroft/undercroft/metadata"
 )
 
 // Status describes a store to an administrator.
 type Status struct {
-	Cluster    string            `json:"cluster"`
-	Healthy    bool              `json:"healthy"`
+	Cluster string `json:"cluster"`
+	Healthy bool   `json:"healthy"`
+	// Gateway says that another process has the data directories: nothing is known here
+	// of how those are.
+	Gateway    bool              `json:"gateway,omitempty"`
 	Scheme     string            `json:"scheme"`          // for all known disks
 	InUse      string            `json:"scheme_in_use"`   // for those in service
 	Missing    []Missing         `json:"missing_disks"`   // known and not in service
@@ -65,12 +71,13 @@ func (s *System) Status(ctx context.Context) (Status, error) {
 		Missing: s.Missing(), Buffers: st.BufferMemory + st.ReadMemory,
 		Metadata: s.metadataStatus(),
 	}
-	found, err := s.Store.Redundancy(ctx)
+	out.Gateway = s.opts.isGateway()
+	found, err := s.redundancy(ctx)
 	out.Redundancy = Redundancy{Short: found.Short, Critical: found.Critical, Unreadable: found.Beyond}
 	if h := s.Steward.Health(); h != nil {
 		out.Redundancy.Repair = &Repair{Queued: h.Queued, Waiting: h.Waiting, Resting: h.Resting, Homeless: h.NoTarget}
 	}
-	out.Healthy = len(out.Missing) == 0 && !st.Degraded && s.Err() == nil && err == nil && found.Whole() && out.Metadata.isWhole()
+	out.Healthy = len(out.Missing) == 0 && !st.Degraded && s.Err() == nil && err == nil && found.Whole() && out.Metadata.isWhole() && out.Metadata.Store.isWhole()
 	scrub := s.Steward.Scrub()
 	out.Scrub, out.Healthy = scrubStatus(scrub), out.Healthy && !s.contradicts(ctx, scrub)
 	disks, e := s.Disks(ctx)
@@ -92,15 +99,23 @@ func (s *System) Status(ctx context.Context) (Status, error) {
 	return out, nil
 }
 
+// redundancy is empty where another process has the disks.
+func (s *System) redundancy(ctx context.Context) (metadata.Redundancy, error) {
+	if s.opts.isGateway() {
+		return metadata.Redundancy{}, nil
+	}
+	return s.Store.Redundancy(ctx)
+}
+
 func schemeText(k, m int) string { return fmt.Sprintf("%d+%d", k, m) }
 
 // Ready answers why the store should get no requests, nil when it serves.
-func (s *System) Ready(context.Context) error { return s.Err() }
+func (s *System) Ready(context.Context) error { return cmp.Or(s.Err(), s.remote.ready()) }
 
 // Writable answers why the store takes no data, nil when it does.
 func (s *System) Writable(context.Context) error {
 	st := s.Store.Status()
-	if st.InUse.K > 0 {
+	if st.InUse.K > 0 || s.opts.isGateway() {
 		return nil
 	}
 	var why []string
@@ -122,16 +137,9 @@ func (s *System) Directories() []string {
 // CheckOffline checks the metadata of a stopped store, without opening its
 // partitions.
 func CheckOffline(ctx context.Context, o Options, w io.Writer) error {
-	dirs, err := survey(o.FS, o.Dirs)
-	if err != nil {
-		return err
-	}
 	s := &System{opts: o}
-	if err := s.mustExist(dirs); err != nil {
-		return err
-	}
-	defer func() { _ = s.Close(ctx) }()          // nothing was written
-	if err := s.openMetadata(dirs); err != nil { //nolint:contextcheck // opening the engine is not cut short
+	defer func() { _ = s.Close(ctx) }() // nothing was written
+	if err := s.openStopped(ctx); err != nil {
 		return err
 	}
 	return s.Check(ctx, w)

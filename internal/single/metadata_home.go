@@ -1,0 +1,117 @@
+package single
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/undercroft/undercroft/blobd/disk"
+	"github.com/undercroft/undercroft/internal/vfs"
+	"github.com/undercroft/undercroft/internal/vfs/mirror"
+)
+
+// home is what a data directory remembers of where the metadata is that it was last
+// used with, where that is not on the data directories: other metadata would have it
+// collect what they do not know. It is the file .undercroft/metadata-home.
+type home struct {
+	Format int    `json:"format"`
+	Place  string `json:"place"`
+}
+
+const (
+	homeFormat  = 1
+	homeMost    = 4 << 10 // bytes of the file
+	homeOnDisks = "the data directories themselves"
+)
+
+func (s *System) homePath(dir string) string {
+	return s.opts.FS.PathJoin(dir, ".undercroft", "metadata-home")
+}
+
+// homeOf is what a directory remembers, empty for nothing. A file that cannot be read, or
+// not understood, is as good as none: the others have it too.
+func (s *System) homeOf(dir string) string {
+	text, err := vfs.ReadFile(s.opts.FS, s.homePath(dir), homeMost)
+	if err == nil {
+		text, err = vfs.CutSum(text)
+	}
+	var h home
+	if err == nil {
+		err = json.Unmarshal(text, &h)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.opts.Logger.Warn("a directory does not say where its metadata is", slog.String("path", dir), slog.Any("error", err))
+	}
+	return h.Place
+}
+
+// checkHomes refuses directories that were last used with other metadata.
+func (s *System) checkHomes(dirs *directories) error {
+	place := ""
+	if s.opts.External != nil {
+		place = s.opts.External.Place
+	}
+	for _, dir := range dirs.all {
+		if dir.problem != nil || dir.state != disk.Identified {
+			continue
+		}
+		was := s.homeOf(dir.path)
+		if was == "" && place != "" && s.holdsMetadata(dirs) {
+			was = homeOnDisks
+		}
+		if was == "" || was == place {
+			continue
+		}
+		if s.opts.AcceptLoss {
+			s.opts.Logger.Warn("a directory was last used with other metadata", slog.String("path", dir.path), slog.String("metadata", was))
+			continue
+		}
+		if place == "" {
+			place = homeOnDisks
+		}
+		return fmt.Errorf("%s was last used with metadata in %s, not in %s: with older metadata, what was written since would be lost; "+
+			"give the right --metadata, or import the metadata here (docs/operations/foundationdb.md)", dir.path, was, place)
+	}
+	return nil
+}
+
+// holdsMetadata reports whether there is embedded metadata on the directories.
+func (s *System) holdsMetadata(dirs *directories) bool {
+	r, err := mirror.Find(s.mirrorOptions(dirs))
+	return err == nil && r.Initialised
+}
+
+// keepHomes has directories remember where their metadata is.
+func (s *System) keepHomes(dirs []string) error {
+	for _, dir := range dirs {
+		if err := s.keepHome(dir); err != nil {
+			return fmt.Errorf("keep where the metadata is: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s *System) keepHome(dir string) error {
+	path := s.homePath(dir)
+	if s.opts.External == nil {
+		err := s.opts.FS.Remove(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	if s.homeOf(dir) == s.opts.External.Place {
+		return nil
+	}
+	text, err := json.MarshalIndent(home{homeFormat, s.opts.External.Place}, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := vfs.MkdirAll(s.opts.FS, filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return vfs.WriteFile(s.opts.FS, path, vfs.AddSum(text), 0o600)
+}
