@@ -19,7 +19,7 @@ GOFUMPT := $(TOOLS)/gofumpt
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-quick fuzz sim lint fmt fmt-check vet check compat s3-tests bench docs deadcode tools clean
+.PHONY: help run build build-fdb test test-fdb test-quick fuzz sim lint fmt fmt-check vet check compat s3-tests bench docs deadcode tools clean
 
 help: ## List the targets
 	@echo "Targets:"
@@ -31,11 +31,17 @@ run: build ## Serve S3 from ./data (DATA=DIR and ARGS='--flag ...' change that)
 build: ## Build bin/undercroft, static, with the version from git
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/undercroft ./cmd/undercroft
 
+build-fdb: ## Build bin/undercroft-fdb, which can use FoundationDB (FDB_HOME says where it is, if not in the system)
+	@GO='$(GO)' LDFLAGS='$(LDFLAGS)' tools/fdb.sh build
+
 test: ## All tests with the race detector, after a short fuzzing of every target (FUZZTIME=3s)
 	FUZZTIME=$(FUZZTIME) GO='$(GO)' tools/test.sh
 
 test-quick: ## The tests that -short leaves, without the race detector
 	$(GO) test -short -timeout 5m ./...
+
+test-fdb: ## All tests that need FoundationDB, on clusters of fdbserver processes that they start
+	@GO='$(GO)' tools/fdb.sh test
 
 fuzz: ## Fuzz every target for a minute each (FUZZTIME=1m)
 	FUZZTIME=$(if $(filter-out 3s,$(FUZZTIME)),$(FUZZTIME),1m) GO='$(GO)' tools/fuzz.sh

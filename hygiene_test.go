@@ -170,8 +170,8 @@ func arrows() []arrow {
 			reason: "programs and proofs are imported by nobody",
 		},
 		{
-			from: anything, to: []string{"internal/fdbcluster/..."},
-			reason: "processes of FoundationDB are started by tests only",
+			from: []string{"cmd/...", "gateway/...", "objects/...", "partition/...", "metadata/...", "steward/...", "admin/...", "iam/...", "internal/single/..."},
+			to:   []string{"internal/fdbcluster/..."}, reason: "processes of FoundationDB are started by tests only",
 		},
 	}
 }

@@ -41,6 +41,14 @@ fi
 echo "== simulating ${SEEDS:=300} more seeds"
 "$GO" test -timeout 30m ./internal/sim -run '^TestSimulation$' -args -seeds "$SEEDS" -seed 2000
 
+why='no C compiler'
+if [ "$CGO_ENABLED" = 1 ] && why=$(tools/fdb.sh find 2>&1); then
+  echo "== testing on FoundationDB"
+  GO=$GO tools/fdb.sh quick
+else
+  echo "== not testing on FoundationDB: $why"
+fi
+
 echo "== testing everything ${race:-without -race}"
 # shellcheck disable=SC2086 # an empty $race is no argument
 exec "$GO" test $race -timeout 40m ./...
