@@ -18,7 +18,7 @@ type Remote interface {
 
 // IsRemote says whether reads of an engine cross a network.
 func IsRemote(e Engine) bool {
-	r, ok := e.(Remote)
+	r, ok := Find[Remote](e)
 	return ok && r.Remote()
 }
 
