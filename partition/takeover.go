@@ -124,26 +124,20 @@ func (s *Store) unsealed(ctx context.Context, each func(*metadata.Partition)) ([
 func (s *Store) raiseEpochs(ctx context.Context, rows []metadata.Partition) error {
 	me := s.writer.current()
 	return s.settled(ctx, func(tx *metadata.Tx) error {
-		if s.opts.Shared {
-			if err := holdsLease(tx, me); err != nil {
-				return err
-			}
+		if err := s.holdsLease(tx, me); err != nil {
+			return err
 		}
 		for i := range rows {
 			row, err := tx.Partition(rows[i].ID)
 			if err != nil {
 				return err
 			}
-			if row == nil || row.State == metadata.PartitionSealed {
-				rows[i].State = metadata.PartitionSealed // by somebody who was late
-				continue
-			}
 			may, err := s.mayTake(tx, row, me)
 			if err != nil {
 				return err
 			}
 			if !may {
-				rows[i].State = metadata.PartitionSealed // somebody was faster
+				rows[i].State = metadata.PartitionSealed // by somebody who was late; or taken by one who was faster
 				continue
 			}
 			row.Epoch++

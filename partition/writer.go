@@ -153,7 +153,10 @@ func (s *Store) orphan(p *openPartition) {
 
 // holdsLease fails a transaction of a process whose lease is gone. It adds no conflict: the
 // lease may end right after.
-func holdsLease(tx *metadata.Tx, id metadata.HolderID) error {
+func (s *Store) holdsLease(tx *metadata.Tx, id metadata.HolderID) error {
+	if !s.opts.Shared {
+		return nil
+	}
 	me, err := tx.Snapshot().Holder(id)
 	if err == nil && me == nil {
 		err = errLeaseLost
@@ -164,7 +167,7 @@ func holdsLease(tx *metadata.Tx, id metadata.HolderID) error {
 // mayPutRow fails the announcement of a partition by a process whose lease is gone; and a second
 // one, after an unknown commit, where somebody has taken the partition over since.
 func (s *Store) mayPutRow(tx *metadata.Tx, row *metadata.Partition) error {
-	if err := holdsLease(tx, row.Writer); err != nil {
+	if err := s.holdsLease(tx, row.Writer); err != nil {
 		return err
 	}
 	there, err := tx.Partition(row.ID)
@@ -315,9 +318,12 @@ func (s *Store) isTracked(id metadata.PartitionID) bool {
 	return s.parts[id] != nil
 }
 
-// mayTake says whether nobody who lives writes to a partition. It is decided in the
-// transaction that takes it.
+// mayTake says whether a partition is not sealed, and nobody who lives writes to it. It is decided
+// in the transaction that takes it.
 func (s *Store) mayTake(tx *metadata.Tx, row *metadata.Partition, me metadata.HolderID) (bool, error) {
+	if row == nil || row.State == metadata.PartitionSealed {
+		return false, nil
+	}
 	if !s.opts.Shared || row.Writer == me || row.Writer == (metadata.HolderID{}) {
 		return true, nil
 	}

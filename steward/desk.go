@@ -26,6 +26,7 @@ type desk struct {
 	row       metadata.Job
 	known     bool // the row was read
 	held      bool // the lease
+	homework  bool // the job has a part that each process does
 	allPaused bool
 	served    uint64        // wishes for a run that the job was told of
 	stop      chan struct{} // closed while the job may not run
@@ -44,7 +45,9 @@ type desk struct {
 	saved               time.Time
 }
 
-func (d *desk) allowed() bool { return d.known && d.held && !d.row.Paused && !d.allPaused }
+func (d *desk) allowed() bool {
+	return d.known && (d.held || d.homework) && !d.row.Paused && !d.allPaused
+}
 
 // orders are what a keeper tells a loop.
 type orders struct {
@@ -122,13 +125,14 @@ func (l *loop) changed() {
 func (d *desk) asked() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.known && d.row.Run > d.served
+	return d.known && d.held && d.row.Run > d.served
 }
 
 // begin is a turn that begins.
 type begin struct {
 	stop  <-chan struct{} // closed when the job is paused
 	asked bool            // by the administrator
+	own   bool            // it is another process that has the job: the part of this one
 }
 
 func (d *desk) begin(cancel context.CancelCauseFunc) (begin, bool) {
@@ -137,8 +141,11 @@ func (d *desk) begin(cancel context.CancelCauseFunc) (begin, bool) {
 	if !d.allowed() {
 		return begin{}, false
 	}
+	if d.cancel = cancel; !d.held {
+		return begin{stop: d.stop, own: true}, true
+	}
 	out := begin{stop: d.stop, asked: d.row.Run > d.served}
-	d.served, d.cancel = d.row.Run, cancel
+	d.served = d.row.Run
 	d.rate.start(time.Now())
 	return out, true
 }
@@ -148,6 +155,7 @@ type outcome struct {
 	p           Progress
 	err         error
 	interrupted bool
+	own         bool // it says nothing of the job
 	at          time.Time
 	work        Work
 }
@@ -161,7 +169,7 @@ func (d *desk) end(o outcome) {
 	if !d.more || !d.allowed() {
 		d.rate.stop(now)
 	}
-	if o.interrupted {
+	if o.interrupted || o.own {
 		return
 	}
 	d.failed = o.err != nil

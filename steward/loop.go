@@ -33,6 +33,7 @@ type loop struct {
 func newLoop(s *Steward, job Job) *loop {
 	l := &loop{steward: s, job: job, wake: make(chan struct{}, 1), nudge: make(chan struct{}, 1)}
 	l.desk.stop = make(chan struct{})
+	_, l.desk.homework = job.(Homework)
 	return l
 }
 
@@ -129,12 +130,16 @@ func (l *loop) turn(ctx context.Context) (Progress, error) {
 	if begun.asked {
 		l.RunNow()
 	}
-	p, err := l.Step(withShare(ctx, &share{
+	step := l.Step
+	if begun.own {
+		step = l.own
+	}
+	p, err := step(withShare(ctx, &share{
 		stop: begun.stop, cancel: cancel, percent: l.steward.opts.Share, activity: l.steward.opts.Activity,
 	}))
 	interrupted := err != nil && errors.Is(context.Cause(ctx), errNotNow)
 	l.desk.end(outcome{
-		p: p, err: err, interrupted: interrupted, at: l.steward.opts.Now(), work: l.work(),
+		p: p, err: err, interrupted: interrupted, own: begun.own, at: l.steward.opts.Now(), work: l.work(),
 	})
 	if interrupted {
 		err = errNotNow

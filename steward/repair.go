@@ -94,32 +94,13 @@ func (*repair) Name() string { return "repair" }
 // Step records damage that reads met, holds a disk against the metadata that
 // was attached since, and repairs one shard.
 func (j *repair) Step(ctx context.Context) (Progress, error) {
-	noted, err := j.store.NoteDamage(ctx)
-	j.stats.damaged.Add(int64(noted))
-	if err != nil {
-		return Progress{}, err
+	noted, p, err := j.attend(ctx)
+	if err != nil || p.Done > 0 {
+		return p, err
 	}
-	found, more, err := j.store.Reconcile(ctx)
-	if err != nil {
-		if ctx.Err() != nil {
-			return Progress{}, ctx.Err()
-		}
-		j.stats.repairFailures.Add(1)
-		j.opts.Logger.WarnContext(ctx, "disk is not reconciled yet", slog.Any("error", err))
-	}
-	j.stats.damaged.Add(int64(found.Missing))
-	j.stats.superseded.Add(int64(found.Superseded))
-	j.stats.unknown.Add(int64(found.Unknown))
-	retired, err := j.store.CheckReopened(ctx)
-	if err != nil {
-		return Progress{}, err
-	}
-	if retired {
-		j.stats.retired.Add(1)
-		return Progress{Done: 1, More: true}, nil
-	}
+	more := p.More
 	now := j.opts.Now()
-	if j.asked || noted+found.Missing > 0 || len(j.queue) == 0 || now.Sub(j.scanned) >= repairLook {
+	if j.asked || noted > 0 || len(j.queue) == 0 || now.Sub(j.scanned) >= repairLook {
 		if err := j.look(ctx, now); err != nil {
 			return Progress{}, err
 		}
@@ -144,6 +125,37 @@ func (j *repair) Step(ctx context.Context) (Progress, error) {
 		rest = rest || rests
 	}
 	return Progress{Done: done, More: more || rest || done > 0 || len(j.queue) > 0}, nil
+}
+
+// attend does what a process does for itself: with damage that its reads met, with the disks that
+// are attached to it, and with partitions that it writes on. It returns how many shards
+// it noted as short, and whether there are more disks to look at.
+func (j *repair) attend(ctx context.Context) (noted int, p Progress, err error) {
+	noted, err = j.store.NoteDamage(ctx)
+	j.stats.damaged.Add(int64(noted))
+	if err != nil {
+		return noted, Progress{}, err
+	}
+	found, more, err := j.store.Reconcile(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return noted, Progress{}, ctx.Err()
+		}
+		j.stats.repairFailures.Add(1)
+		j.opts.Logger.WarnContext(ctx, "disk is not reconciled yet", slog.Any("error", err))
+	}
+	j.stats.damaged.Add(int64(found.Missing))
+	j.stats.superseded.Add(int64(found.Superseded))
+	j.stats.unknown.Add(int64(found.Unknown))
+	retired, err := j.store.CheckReopened(ctx)
+	if err != nil {
+		return noted, Progress{}, err
+	}
+	if retired {
+		j.stats.retired.Add(1)
+		return noted, Progress{Done: 1, More: true}, nil
+	}
+	return noted + found.Missing, Progress{More: more}, nil
 }
 
 // repaired is how the repair of one shard ended.

@@ -186,6 +186,9 @@ func New(db *metadata.DB, store *partition.Store, o Options) *Steward {
 	s := newSteward(db, o)
 	base := base{db: db, store: store, opts: &s.opts, stats: &s.stats, wide: &reencode{}}
 	own := []Job{&collect{base: base, batch: collectBatch}, &intents{base: base}, &tokens{base: base}}
+	if store.Shared() && !o.Diskless {
+		own = append(own, &takeover{base: base})
+	}
 	if !o.Diskless {
 		own = append(own, &seal{base: base}, &reclaim{base: base, swept: map[metadata.PartitionID]swept{}},
 			newRepair(base, s.health.Store), newDrain(base), newCompact(base), newScrub(base))

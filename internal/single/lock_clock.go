@@ -28,6 +28,9 @@ type lockClock struct {
 // Name implements [steward.Job].
 func (j *lockClock) Name() string { return "lock-clock" }
 
+// Own implements [steward.Homework]: each process has a clock of its own.
+func (j *lockClock) Own(ctx context.Context) (steward.Progress, error) { return j.Step(ctx) }
+
 // Step implements [steward.Job].
 func (j *lockClock) Step(ctx context.Context) (steward.Progress, error) {
 	ahead := j.db.LockTimeBehind()
