@@ -126,8 +126,9 @@ type Gateway struct {
 	headers  map[string]headerRule
 	steps    []func(*exchange) error
 	hosts    hosts
-	website  []func(*exchange) error // the steps of requests to websites
-	buffers  sync.Pool               // of *[]byte, for documents
+	website  []func(*exchange) error               // the steps of requests to websites
+	begin    func(context.Context) context.Context // of a request; nil: nothing needs to know
+	buffers  sync.Pool                             // of *[]byte, for documents
 	inFlight atomic.Int64
 	// documents is what exchanges hold of large documents, in bytes.
 	documents atomic.Int64
@@ -153,6 +154,9 @@ func New(o Options) (*Gateway, error) {
 		metrics: m,
 		headers: headerRules(o.StorageClasses),
 	}
+	if objects, ok := o.Objects.(requests); ok {
+		g.begin = objects.BeginRequest
+	}
 	g.hosts = newHosts(o.WebsiteDomains, o.Domains)
 	g.website = []func(*exchange) error{g.enterWebsite, g.serveWebsite}
 	g.steps = []func(*exchange) error{
@@ -165,11 +169,20 @@ func New(o Options) (*Gateway, error) {
 	return g, nil
 }
 
+// requests is what objects are as well that want to know which calls belong together.
+type requests interface {
+	BeginRequest(ctx context.Context) context.Context
+}
+
 // ServeHTTP implements [http.Handler].
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	continueEmpty(w, r)
 	x := &exchange{gateway: g, w: w, started: g.o.Now(), requestID: g.o.NewRequestID()}
-	x.r = r.WithContext(observability.WithRequestID(r.Context(), x.requestID))
+	ctx := observability.WithRequestID(r.Context(), x.requestID)
+	if g.begin != nil {
+		ctx = g.begin(ctx)
+	}
+	x.r = r.WithContext(ctx)
 	x.set(s3.HeaderRequestID, x.requestID)
 	x.set(s3.HeaderHostID, g.o.HostID)
 	x.set("Server", "Undercroft")

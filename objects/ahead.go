@@ -1,6 +1,8 @@
 package objects
 
 import (
+	"context"
+
 	"github.com/undercroft/undercroft/metadata"
 	"github.com/undercroft/undercroft/s3"
 )
@@ -100,3 +102,9 @@ func (c *copying) sendAhead(tx *metadata.Tx) {
 		tx.AheadPublish(st.placed)
 	}
 }
+
+// BeginRequest returns the context of a request that begins now. What is called with it
+// reads the metadata as they are, or were at some time since the request began and
+// after its last write: where they are across a network, one look at the present
+// does for several calls.
+func (s *Service) BeginRequest(ctx context.Context) context.Context { return s.db.BeginRequest(ctx) }

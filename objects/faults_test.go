@@ -20,8 +20,7 @@ import (
 // shaky is a service over a metadata engine that fails on purpose, and disks in memory.
 type shaky struct {
 	*objects.Service
-	db     *metadata.DB
-	engine *mem.Engine
+	db *metadata.DB
 }
 
 func newShaky(t *testing.T, faults mem.Faults) *shaky {
@@ -32,7 +31,12 @@ func newShaky(t *testing.T, faults mem.Faults) *shaky {
 // newShakyAt is newShaky by another clock.
 func newShakyAt(t *testing.T, faults mem.Faults, now func() time.Time) *shaky {
 	t.Helper()
-	engine := mem.New(mem.Options{Now: time.Now, Faults: faults})
+	return newShakyOn(t, mem.New(mem.Options{Now: time.Now, Faults: faults, Remote: faults.Seed%2 == 1}), now)
+}
+
+// newShakyOn is newShakyAt on an engine, which it closes.
+func newShakyOn(t testing.TB, engine kv.Engine, now func() time.Time) *shaky {
+	t.Helper()
 	quiet := mem.Quiet(t.Context())
 	db, err := metadata.Open(engine, metadata.Options{Now: now})
 	for try := 0; err != nil && try < 50; try++ {
@@ -63,7 +67,7 @@ func newShakyAt(t *testing.T, faults mem.Faults, now func() time.Time) *shaky {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &shaky{Service: objects.New(db, store, objects.Options{}), db: db, engine: engine}
+	s := &shaky{Service: objects.New(db, store, objects.Options{}), db: db}
 	if _, err := s.CreateBucket(quiet, objects.CreateBucketInput{Name: bucket, Owner: owner}); err != nil {
 		t.Fatal(err)
 	}

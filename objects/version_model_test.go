@@ -342,8 +342,8 @@ func TestVersionsAgainstModel(t *testing.T) {
 			s := newShaky(t, modelFaults(seed))
 			r := &modelRun{shaky: s, t: t, rng: rand.New(rand.NewPCG(seed, 5)), model: versionModel{keys: map[s3.Key][]modelVersion{}}}
 			for range 120 {
-				r.step(t.Context())
-				r.check(mem.Quiet(t.Context()))
+				r.step(r.BeginRequest(t.Context()))
+				r.check(r.BeginRequest(mem.Quiet(t.Context())))
 			}
 		})
 	}
