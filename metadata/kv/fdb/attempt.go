@@ -69,6 +69,13 @@ func (a *attempt) failed(err error) error {
 	return readError(a.ctx, err)
 }
 
+func (a *attempt) page(r kv.Range, o fdb.RangeOptions) reply {
+	a.e.count.reads.Add(1)
+	return a.tr.Snapshot().GetRange(a.e.space.rng(r), o)
+}
+
+func (a *attempt) strip(key fdb.Key) []byte { return a.e.space.strip(key) }
+
 func (a *attempt) update(fn func(kv.Tx) error) (kv.Commit, error) {
 	if err := fn(a.t); err != nil {
 		return kv.Commit{}, err

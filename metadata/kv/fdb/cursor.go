@@ -14,23 +14,38 @@ import (
 // reply: its number of pairs follows from the size of those before it.
 const (
 	replyBytes = 76_000
-	firstPage  = 256
+	firstPage  = 200
 	smallPage  = 8
 	largePage  = 2000
 	pairBytes  = 24 // of the reply, besides key and value
 )
 
+// pager is what a cursor needs of its transaction.
+type pager interface {
+	// page sends a request for the pairs of r, in FoundationDB's keys.
+	page(r kv.Range, o fdb.RangeOptions) reply
+	// strip makes a key kv's.
+	strip(key fdb.Key) []byte
+	// failed is what a reply's error means.
+	failed(err error) error
+}
+
+// reply is a request that is under way.
+type reply interface {
+	GetSliceWithError() ([]fdb.KeyValue, error)
+}
+
 // cursor walks a range in pages. The request for the next one is under way while
 // one is walked: at once where the caller asked for more pairs than there are in
 // it, else from the middle on.
 type cursor struct {
-	a    *attempt
+	from pager
 	left kv.Range // what was not asked for
 	opts kv.RangeOptions
 
 	page  []fdb.KeyValue
 	at    int // the next pair of page
-	reply fdb.RangeResult
+	reply reply
 	asked int  // the pairs that reply may have, 0 when none is under way
 	ended bool // no page after this one
 
@@ -41,8 +56,8 @@ type cursor struct {
 	err   error
 }
 
-func newCursor(a *attempt, r kv.Range, o kv.RangeOptions) *cursor {
-	c := &cursor{a: a, left: r, opts: o}
+func newCursor(from pager, r kv.Range, o kv.RangeOptions) *cursor {
+	c := &cursor{from: from, left: r, opts: o}
 	c.ask()
 	return c
 }
@@ -75,8 +90,7 @@ func (c *cursor) ask() {
 		return
 	}
 	c.asked = c.pairs()
-	c.a.e.count.reads.Add(1)
-	c.reply = c.a.tr.Snapshot().GetRange(c.a.e.space.rng(c.left), fdb.RangeOptions{
+	c.reply = c.from.page(c.left, fdb.RangeOptions{
 		Limit: c.asked, Mode: fdb.StreamingModeExact, Reverse: c.opts.Reverse,
 	})
 }
@@ -97,9 +111,9 @@ func (c *cursor) skipLeft() {
 func (c *cursor) take() bool {
 	page, err := c.reply.GetSliceWithError()
 	asked := c.asked
-	c.asked, c.reply = 0, fdb.RangeResult{}
+	c.asked, c.reply = 0, nil
 	if err != nil {
-		c.err, c.ended = c.a.failed(err), true
+		c.err, c.ended = c.from.failed(err), true
 		return false
 	}
 	c.page, c.at = page, 0
@@ -107,7 +121,7 @@ func (c *cursor) take() bool {
 		c.ended = true
 		return len(page) > 0
 	}
-	last := c.a.e.space.strip(page[len(page)-1].Key)
+	last := c.from.strip(page[len(page)-1].Key)
 	if c.opts.Reverse {
 		c.left.End = last
 	} else {
@@ -137,7 +151,7 @@ func (c *cursor) Next() bool {
 		if c.opts.Limit == 0 && c.at == len(c.page)/2 {
 			c.ask()
 		}
-		if key := c.a.e.space.strip(p.Key); !c.skipped(key) {
+		if key := c.from.strip(p.Key); !c.skipped(key) {
 			c.pair = kv.Pair{Key: key, Value: p.Value}
 			return true
 		}
@@ -167,5 +181,5 @@ func (c *cursor) Err() error { return c.err }
 
 // Close drops the pages. A reply that is under way comes for nothing.
 func (c *cursor) Close() {
-	c.page, c.at, c.reply, c.asked, c.ended = nil, 0, fdb.RangeResult{}, 0, true
+	c.page, c.at, c.reply, c.asked, c.ended = nil, 0, nil, 0, true
 }
