@@ -85,7 +85,7 @@
 // A loop runs its job while this process has the job's lease and the administrator has not
 // paused it; both are in the job's row j. A lease chooses who works and protects nothing: what is
 // said above holds with any number of processes at the same work. What only the process can do that wrote, or saw, is [Homework]:
-each does it beside the one that has the job. Bulk I/O goes through a pace, which
+// each does it beside the one that has the job. Bulk I/O goes through a pace, which
 // bounds it, lets requests go first, and ends the step of a job that was paused.
 //
 // Only internal/single and cmd may import it.
