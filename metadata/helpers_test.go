@@ -8,6 +8,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/undercroft/undercroft/internal/fdbcluster/fdbengine"
 	"github.com/undercroft/undercroft/metadata/kv"
 	"github.com/undercroft/undercroft/metadata/kv/mem"
 	"github.com/undercroft/undercroft/metadata/kv/pebble"
@@ -20,6 +21,9 @@ func (c *clock) now() time.Time { return c.t }
 
 func newEngine(tb testing.TB) kv.Engine {
 	tb.Helper()
+	if fdbengine.Wanted() {
+		return closing(tb, fdbengine.Engine(tb))
+	}
 	return closing(tb, mem.New(mem.Options{}))
 }
 
