@@ -56,7 +56,8 @@ type Cluster struct {
 	log  *slog.Logger
 	down bool
 
-	accept bool
+	accept  bool
+	outside outside // nil: the metadata is on the disks
 }
 
 // epoch is when the clocks of clusters start.
@@ -65,7 +66,7 @@ const epoch = 1_790_000_000_000_000
 // New opens a new store.
 func New(tb testing.TB, o Options) *Cluster {
 	tb.Helper()
-	c := &Cluster{FS: o.FS, t: tb, opts: o, tick: &clock{}, log: newLogger(tb)}
+	c := &Cluster{FS: o.FS, t: tb, opts: o, tick: &clock{}, log: newLogger(tb), outside: newOutside(tb)}
 	if c.FS == nil {
 		c.use(vfs.NewCrashableMem())
 	}
@@ -130,6 +131,7 @@ func (c *Cluster) Open(ctx context.Context) (*single.System, error) {
 		Logger:  c.log,
 	}
 	o.AcceptLoss, o.DiskInterval = c.accept, -1 // see LookAtDisks
+	o.External = c.outside.external()
 	if c.opts.Edit != nil {
 		c.opts.Edit(&o)
 	}
@@ -248,6 +250,7 @@ func (c *Cluster) Restart() {
 // cluster goes on beside it, and is not checked any more.
 func (c *Cluster) Crash(unsyncedPercent int, seed uint64) *Cluster {
 	c.t.Helper()
+	c.onDisksOnly()
 	mem := c.mem.CrashClone(pebblevfs.CrashCloneCfg{
 		UnsyncedDataPercent: unsyncedPercent, RNG: rand.New(rand.NewPCG(seed, 1)),
 	})
