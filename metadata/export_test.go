@@ -134,7 +134,8 @@ func TestExportIntoOtherEngines(t *testing.T) {
 
 // TestExportIsOfOneVersion writes between the pages of an export.
 func TestExportIsOfOneVersion(t *testing.T) {
-	for name, engine := range map[string]kv.Engine{"mem": newEngine(t), "pebble": newPebble(t)} {
+	pinners := map[string]kv.Engine{"mem": closing(t, mem.New(mem.Options{})), "pebble": newPebble(t)}
+	for name, engine := range pinners {
 		db := chunked(t, engine)
 		want := contents(t, engine)
 		out := &interfering{change: func(n int) { newBucket(t, db, "later-"+strconv.Itoa(n)) }}
