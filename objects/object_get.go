@@ -13,8 +13,11 @@ import (
 func (s *Service) GetObject(ctx context.Context, in GetObjectInput) (*GetObjectOutput, error) {
 	var inline []byte
 	out, row, err := s.look(ctx, &in, inlineOf(&inline))
+	if err == nil {
+		err = s.reaches(row, out.Length)
+	}
 	if err != nil {
-		return nil, err
+		return nil, asS3(err)
 	}
 	of := owner{out.bucket, row}
 	key, err := s.openKeyOf(ctx, of, in.CustomerKey)
@@ -23,6 +26,15 @@ func (s *Service) GetObject(ctx context.Context, in GetObjectInput) (*GetObjectO
 	}
 	out.Body, err = s.body(ctx, of, inline, key, sse.Range{Size: row.Size, Offset: out.Offset, Length: out.Length})
 	return out, asS3(err)
+}
+
+// reaches fails where so many bytes of a version are on disks of another process: before
+// anything is answered.
+func (s *Service) reaches(row *metadata.Object, length int64) error {
+	if length == 0 || row.Data.Kind == metadata.DataInline || row.Data.Kind == metadata.DataEmpty {
+		return nil
+	}
+	return s.store.Elsewhere()
 }
 
 // inlineOf reads the bytes of a version that are in metadata, for look.

@@ -166,10 +166,18 @@ type Store struct {
 // the pool is exhausted it waits for a few seconds at most, in a bounded
 // queue, and then returns [ErrOverloaded]; or the context's error.
 func (s *Store) Buffer(ctx context.Context, want int64) (*Buffer, error) {
-	if s.opts.Diskless {
-		return nil, ErrElsewhere
+	if err := s.Elsewhere(); err != nil {
+		return nil, err
 	}
 	return s.buffers.get(ctx, want)
+}
+
+// Elsewhere returns [ErrElsewhere] where other processes have the disks.
+func (s *Store) Elsewhere() error {
+	if s.opts.Diskless {
+		return ErrElsewhere
+	}
+	return nil
 }
 
 // begin registers work that Close waits for; false once the Store is closed.

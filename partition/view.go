@@ -57,8 +57,8 @@ func newViewCache(s *Store) *viewCache {
 
 // get returns the view of a partition, ErrGone where there is none.
 func (c *viewCache) get(ctx context.Context, id metadata.PartitionID) (*view, error) {
-	if c.store.opts.Diskless {
-		return nil, ErrElsewhere
+	if err := c.store.Elsewhere(); err != nil {
+		return nil, err
 	}
 	c.mu.RLock()
 	v := c.views[id]
