@@ -73,7 +73,7 @@ func TestConditionalHistory(t *testing.T) {
 		t.Run("versioning "+string(status), func(t *testing.T) {
 			e := open(t, func(o *single.Options) { o.Now = time.Now })
 			e.keepIf(status)
-			h := &history{svc: e.Service}
+			h := newHistory(e.Service)
 			err := together(racers(), func(i int) error { return h.conditional(e.ctx, i) })
 			e.must(err)
 			if got := porcupine.CheckOperationsTimeout(conditionalModel(), h.ops, decideWithin); got != porcupine.Ok {

@@ -102,9 +102,19 @@ func seen(state contents, as bool) []contents { //nolint:revive // it filters, i
 	return []contents{state}
 }
 
-// history is what several clients did.
+// history is what several clients of one gateway did.
 type history struct {
-	svc   *objects.Service
+	svc *objects.Service
+	*record
+}
+
+func newHistory(svc *objects.Service) *history { return &history{svc, &record{}} }
+
+// of is the same history as another gateway's clients add to it.
+func (h *history) of(svc *objects.Service) *history { return &history{svc, h.record} }
+
+// record is what the clients of all gateways did.
+type record struct {
 	clock atomic.Int64
 	next  atomic.Int64
 	tags  sync.Map // s3.ETag to the value that has it
@@ -305,7 +315,7 @@ func (h *history) check(t *testing.T) (decided bool) {
 func linear(t *testing.T, svc *objects.Service, seed uint64, each int) (decided bool) {
 	t.Helper()
 	const clients = 6
-	h := &history{svc: svc}
+	h := newHistory(svc)
 	errs := make([]error, clients)
 	var wg sync.WaitGroup
 	for i := range clients {
@@ -361,7 +371,7 @@ func TestLinearizableWhileFreeing(t *testing.T) {
 
 // TestModelOfHistories: the checker finds what is wrong when something is.
 func TestModelOfHistories(t *testing.T) {
-	h := &history{}
+	h := newHistory(nil)
 	add := func(c call, r reply, from, to int64) {
 		h.ops = append(h.ops, porcupine.Operation{Input: c, Output: r, Call: from, Return: to})
 	}
