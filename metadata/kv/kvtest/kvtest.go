@@ -59,6 +59,7 @@ func Run(t *testing.T, open func(t *testing.T) kv.Engine) {
 		{"nothing works after the end of a transaction", usedAfterEnd},
 		{"nothing works after Close", usedAfterClose},
 		{"a pinned version stays as it is", pinnedVersions},
+		{"transactions of a session read one version", sessions},
 		{"random transactions agree with a serial model", serialModel},
 		{"concurrent random transactions are serializable", concurrentModel},
 	}
