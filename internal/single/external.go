@@ -44,7 +44,7 @@ func (s *System) openExternal(ctx context.Context, dirs *directories) error {
 	if s.engine, err = x.Open(ctx); err != nil {
 		return fmt.Errorf("open the metadata in %s: %w", x.Place, err)
 	}
-	s.engine = s.guarded(s.engine)
+	s.engine = s.guarded(s.engine) //nolint:contextcheck // it is watched until it is closed
 	s.pebble, _ = kv.Find[*pebble.Engine](s.engine)
 	s.DB, err = metadata.Open(s.wrapped(), metadata.Options{Now: s.opts.Now, MustExist: len(dirs.identified()) > 0 || s.opts.isGateway()}) //nolint:contextcheck // opening is not cut short
 	if errors.Is(err, metadata.ErrNoState) && s.opts.isGateway() {

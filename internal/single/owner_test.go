@@ -59,7 +59,7 @@ func TestOneServerHasTheDirectories(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(10 * time.Second) // it names its disks
+		<-time.After(10 * time.Second) // it names its disks
 		if err := first.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -103,7 +103,7 @@ func TestTheDirectoriesOfAKilledServer(t *testing.T) {
 			t.Fatal(err)
 		}
 		var disks []any
-		time.Sleep(6 * time.Second)
+		<-time.After(6 * time.Second)
 		ownerRow(t, first, func(c map[string]any) { disks, _ = c["disks"].([]any) })
 		if len(disks) != 2 {
 			t.Fatalf("the owner names %v", disks)
