@@ -117,3 +117,17 @@ func (r *Reader) AheadEncryptionKey(name string) {
 		a.sendGet(r.keys.encryptionKey(name))
 	}
 }
+
+// AheadAccessKey sends the reads of an access key, its account and, unless that is
+// empty, its user, as Ahead does.
+func (r *Reader) AheadAccessKey(key, account, user string) {
+	a := r.ahead()
+	if a == nil {
+		return
+	}
+	a.sendGet(r.keys.accessKey(key))
+	a.sendGet(r.keys.account(account))
+	if user != "" {
+		a.sendGet(r.keys.user(account, user))
+	}
+}

@@ -14,6 +14,17 @@ const (
 	skipSteps = 16
 )
 
+// Pages of iterators that are told what to expect across a network, where a range
+// costs a round trip and the rows of a reply nothing more. A reply has about as many
+// rows as the first page.
+const (
+	farFirstPage = 200
+	farLeastPage = 16
+	farSkipSteps = 200
+	// farRanges is how many ranges a listing opens before it is said to be spent.
+	farRanges = 300
+)
+
 // rowIter walks the rows of a range in pages and can skip ahead.
 type rowIter struct {
 	kv   kv.Reader
@@ -26,6 +37,15 @@ type rowIter struct {
 	skip  []byte // rows below it are passed over
 	steps int
 	err   error
+	far   *farPages // nil: pages stay as they are
+}
+
+// farPages fits the pages to what is used of them.
+type farPages struct {
+	expect int // rows that may be asked for still
+	ranges int // opened
+	passed int // rows of the page that were passed over
+	steps  int // before a skip opens a new range
 }
 
 func newRowIter(r *Reader, rng kv.Range, page int) rowIter {
@@ -33,6 +53,14 @@ func newRowIter(r *Reader, rng kv.Range, page int) rowIter {
 		page = defaultPage
 	}
 	return rowIter{kv: r.kv, rng: rng, page: page}
+}
+
+// expect says how many rows will be asked for at most. It is for iterators across a
+// network, before their first row.
+func (i *rowIter) expect(rows int) {
+	i.far = &farPages{expect: rows, steps: farSkipSteps}
+	i.page = min(rows, farFirstPage)
+	i.open() // the range is under way while others are opened
 }
 
 func (i *rowIter) next() bool {
@@ -48,16 +76,52 @@ func (i *rowIter) next() bool {
 		}
 		if i.skip == nil || bytes.Compare(i.pair.Key, i.skip) >= 0 {
 			i.skip = nil
+			i.used()
 			return true
 		}
-		i.steps++
-		if i.steps >= skipSteps {
+		if i.passes() {
 			i.rng.Begin = i.skip
+			i.fit()
 			i.left = 0
 			i.close()
 		}
 	}
 	return false
+}
+
+// passes counts a row that is passed over, and says whether that is enough of them.
+func (i *rowIter) passes() bool {
+	i.steps++
+	if i.far == nil {
+		return i.steps >= skipSteps
+	}
+	i.far.passed++
+	return i.steps >= i.far.steps
+}
+
+// used counts a row that was asked for.
+func (i *rowIter) used() {
+	if i.far != nil {
+		i.far.expect--
+	}
+}
+
+// fit fits the next page to what was used of the one that ends: all that may be asked
+// for where nothing was passed over, less where hardly a row was used.
+func (i *rowIter) fit() {
+	f := i.far
+	if f == nil {
+		return
+	}
+	switch used := i.page - i.left - f.passed; {
+	case f.passed == 0:
+		i.page = max(f.expect, farLeastPage)
+	case used <= 1:
+		i.page = max(min(i.page, farFirstPage)/2, farLeastPage)
+	case used > 2:
+		i.page = min(2*i.page, farFirstPage)
+	}
+	f.passed = 0
 }
 
 // open starts a page unless one is open; it is false at the end.
@@ -69,6 +133,9 @@ func (i *rowIter) open() bool {
 		return false
 	}
 	i.it, i.left = i.kv.GetRange(i.rng, kv.RangeOptions{Limit: i.page}), i.page
+	if i.far != nil {
+		i.far.ranges++
+	}
 	return true
 }
 
@@ -80,6 +147,10 @@ func (i *rowIter) endPage() {
 		i.rng.Begin = i.rng.End
 	}
 	i.close()
+	if i.skip != nil && bytes.Compare(i.skip, i.rng.Begin) > 0 && i.far != nil {
+		i.rng.Begin = i.skip // what is between need not come
+	}
+	i.fit()
 }
 
 func (i *rowIter) skipTo(key []byte) { i.skip, i.steps = key, 0 }
@@ -89,4 +160,12 @@ func (i *rowIter) close() {
 		i.it.Close()
 		i.it = nil
 	}
+}
+
+// opened is how many ranges were opened, where that is counted.
+func (i *rowIter) opened() int {
+	if i.far == nil {
+		return 0
+	}
+	return i.far.ranges
 }

@@ -27,6 +27,7 @@ type ObjectIter struct {
 	rowIter
 	keys   keyspace
 	bucket BucketID
+	remote bool
 	prefix int           // length of a row's key before the object's
 	last   ObjectSummary // its texts are shared with the next summary where equal
 }
@@ -39,10 +40,22 @@ func (r *Reader) Objects(id BucketID, begin, prefix string) *ObjectIter {
 		rng.Begin = r.keys.object(id, begin)
 	}
 	return &ObjectIter{
-		rowIter: newRowIter(r, rng, 0),
-		keys:    r.keys, bucket: id, prefix: len(r.keys.root) + 9,
+		rowIter: newRowIter(r, rng, 0), remote: r.SendsAhead(),
+		keys: r.keys, bucket: id, prefix: len(r.keys.root) + 9,
 	}
 }
+
+// Expect says, before the first Next, how many objects will be asked for at most, so
+// that a remote engine is asked for that many. Elsewhere it does nothing.
+func (i *ObjectIter) Expect(objects int) {
+	if i.remote {
+		i.expect(objects)
+	}
+}
+
+// Spent says that skips have taken so many round trips that a listing had better end its
+// page here. It is false on local engines.
+func (i *ObjectIter) Spent() bool { return i.opened() >= farRanges }
 
 // Next moves to the next object. It returns false at the end and on error.
 func (i *ObjectIter) Next() bool { return i.next() }

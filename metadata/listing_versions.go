@@ -28,6 +28,9 @@ type VersionRange struct {
 	// Below leaves out the versions of the key From of this order and above;
 	// 0 leaves out none.
 	Below Ord
+	// Expect is how many will be asked for at most, 0 where that is not known: a remote
+	// engine is asked for that many.
+	Expect int
 }
 
 // VersionIter walks all versions and delete markers: keys in strict byte order,
@@ -72,6 +75,10 @@ func (r *Reader) VersionsIn(id BucketID, o VersionRange) (*VersionIter, error) {
 	prefix := len(r.keys.root) + 9
 	i.o = versionHead{rowIter: newRowIter(r, live, 0), prefix: prefix}
 	i.v = versionHead{rowIter: newRowIter(r, rest, 0), prefix: prefix, escaped: true}
+	if o.Expect > 0 && r.SendsAhead() {
+		i.o.expect(o.Expect)
+		i.v.expect(o.Expect)
+	}
 	i.advance(&i.o)
 	i.advance(&i.v)
 	return i, nil
@@ -182,6 +189,9 @@ func (i *VersionIter) place(h *versionHead, key string) []byte {
 	}
 	return escBody(i.keys.inBucket(tagVersion, i.bucket, len(key)+4), key)
 }
+
+// Spent is as that of an ObjectIter.
+func (i *VersionIter) Spent() bool { return i.o.opened()+i.v.opened() >= farRanges }
 
 // KeyBytes is the current version's key, valid until the next call of Next or
 // SkipTo.

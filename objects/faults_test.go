@@ -35,7 +35,7 @@ func newShakyAt(t *testing.T, faults mem.Faults, now func() time.Time) *shaky {
 }
 
 // newShakyOn is newShakyAt on an engine, which it closes.
-func newShakyOn(t testing.TB, engine kv.Engine, now func() time.Time) *shaky {
+func newShakyOn(t *testing.T, engine kv.Engine, now func() time.Time) *shaky {
 	t.Helper()
 	quiet := mem.Quiet(t.Context())
 	db, err := metadata.Open(engine, metadata.Options{Now: now})

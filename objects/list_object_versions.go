@@ -53,6 +53,7 @@ func (s *Service) ListObjectVersions(ctx context.Context, in ListVersionsInput) 
 		if err != nil || in.Max <= 0 {
 			return err
 		}
+		from.Expect = in.Max + 1
 		it, err := r.VersionsIn(b.ID, from)
 		if err != nil {
 			return err
@@ -112,6 +113,10 @@ func (l *versionLister) run(it *metadata.VersionIter) error {
 		if common := l.commonPrefix(it.KeyBytes()); common != "" {
 			l.out.CommonPrefixes = append(l.out.CommonPrefixes, common)
 			l.out.NextKey, l.out.NextVersion = common, ""
+			if it.Spent() {
+				l.out.Truncated = true // S3 may answer fewer than it is asked for
+				return nil
+			}
 			it.SkipTo(afterAll(common))
 			continue
 		}

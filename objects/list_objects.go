@@ -48,6 +48,7 @@ func firstKey(in *ListObjectsInput) string {
 
 func (l *lister) run(it *metadata.ObjectIter) error {
 	defer it.Close()
+	it.Expect(l.in.Max + 1)
 	for it.Next() {
 		if len(l.out.Objects)+len(l.out.CommonPrefixes) >= l.in.Max {
 			l.out.Truncated = true
@@ -56,6 +57,10 @@ func (l *lister) run(it *metadata.ObjectIter) error {
 		if common := commonPrefix(it.Key(), l.in.Prefix, l.in.Delimiter); common != "" {
 			l.out.CommonPrefixes = append(l.out.CommonPrefixes, common)
 			l.out.Next, l.out.NextIsPrefix = common, true
+			if it.Spent() {
+				l.out.Truncated = true // S3 may answer fewer than it is asked for
+				return nil
+			}
 			it.SkipTo(afterAll(common))
 			continue
 		}

@@ -2,7 +2,6 @@ package objects_test
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -228,24 +227,4 @@ func TestRoundsAfterConfigurations(t *testing.T) {
 			}
 		})
 	}
-}
-
-// A page of a thousand keys takes at most five replies of a range.
-func TestRoundsOfListings(t *testing.T) {
-	a := newAfar(t)
-	for i := range 1100 {
-		a.must(a.put(t.Context(), s3.Key(fmt.Sprintf("some/directory/of/keys/file-%08d.jpg", i)), 100))
-	}
-	counts, err := a.costs(func(ctx context.Context) error {
-		out, err := a.ListObjects(ctx, objects.ListObjectsInput{Bucket: bucket, Max: 1000})
-		if err == nil && (len(out.Objects) != 1000 || !out.Truncated) {
-			t.Errorf("%d objects, truncated: %v", len(out.Objects), out.Truncated)
-		}
-		return err
-	})
-	a.must(err)
-	if counts.ReadVersions != 1 || counts.Replies > 5 || counts.Rounds > 5 {
-		t.Errorf("%+v", counts)
-	}
-	t.Logf("%+v", counts)
 }

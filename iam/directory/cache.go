@@ -42,6 +42,14 @@ func (c *cache[T]) read(r *metadata.Reader, name string, load func(*metadata.Rea
 	return value, err
 }
 
+// last returns what was read last, of any generation.
+func (c *cache[T]) last(name string) (T, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	e, ok := c.entries[name]
+	return e.value, ok
+}
+
 func (c *cache[T]) get(name string, generation []byte) (T, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()

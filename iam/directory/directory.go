@@ -159,6 +159,7 @@ func (d *Directory) credential(r *metadata.Reader, accessKey string) (iam.Creden
 		}
 		return iam.Credential{AccessKey: accessKey, Secret: d.o.RootSecret, Identity: who}, nil
 	}
+	d.ahead(r, accessKey)
 	k, err := r.AccessKey(accessKey)
 	if err != nil {
 		return iam.Credential{}, err
@@ -178,6 +179,16 @@ func (d *Directory) credential(r *metadata.Reader, accessKey string) (iam.Creden
 		return iam.Credential{}, err
 	}
 	return iam.Credential{AccessKey: accessKey, Secret: secret, Identity: who}, nil
+}
+
+// ahead sends the reads of whom a key signed for when it was looked at last.
+func (d *Directory) ahead(r *metadata.Reader, accessKey string) {
+	if !r.SendsAhead() {
+		return
+	}
+	if known, ok := d.creds.last(accessKey); ok {
+		r.AheadAccessKey(accessKey, string(known.Identity.AccountID), known.Identity.UserName)
+	}
 }
 
 // identity is whom a key signs for.

@@ -35,6 +35,9 @@ type Counts struct {
 // be asked. The engine within decides what is read.
 type Rounds struct {
 	kv.Engine
+	// Of, when set, says of which calls to count.
+	Of func(ctx context.Context) bool
+
 	mu     sync.Mutex // guards counts
 	counts Counts
 }
@@ -62,8 +65,13 @@ func (e *Rounds) count(f func(c *Counts)) {
 	f(&e.counts)
 }
 
+func (e *Rounds) isOf(ctx context.Context) bool { return e.Of == nil || e.Of(ctx) }
+
 // View counts what fn reads.
 func (e *Rounds) View(ctx context.Context, o kv.TxOptions, fn func(kv.Reader) error) error {
+	if !e.isOf(ctx) {
+		return e.Engine.View(ctx, o, fn)
+	}
 	return e.Engine.View(ctx, o, func(r kv.Reader) error {
 		return fn(&countedReader{r, e.trip(&o)})
 	})
@@ -71,6 +79,9 @@ func (e *Rounds) View(ctx context.Context, o kv.TxOptions, fn func(kv.Reader) er
 
 // Update counts what fn reads and writes.
 func (e *Rounds) Update(ctx context.Context, o kv.TxOptions, fn func(kv.Tx) error) (kv.Commit, error) {
+	if !e.isOf(ctx) {
+		return e.Engine.Update(ctx, o, fn)
+	}
 	bytes := 0
 	c, err := e.Engine.Update(ctx, o, func(tx kv.Tx) error {
 		t := e.trip(&o)
