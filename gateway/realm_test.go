@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"crypto/md5"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -33,14 +32,16 @@ type realm struct {
 
 func newRealm(t *testing.T, change ...func(*Options)) *realm {
 	t.Helper()
-	cluster := testcluster.New(t, testcluster.Options{})
+	return newRealmOn(t, testcluster.New(t, testcluster.Options{}), change...)
+}
+
+// newRealmOn is newRealm over a store.
+func newRealmOn(t *testing.T, cluster *testcluster.Cluster, change ...func(*Options)) *realm {
+	t.Helper()
 	r := &realm{}
-	key, err := directory.NewMasterKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var err error
 	r.directory, err = directory.Open(t.Context(), cluster.DB, directory.Options{
-		RootAccessKey: testAccessKey, RootSecret: testSecret, MasterKey: key, Now: time.Now,
+		RootAccessKey: testAccessKey, RootSecret: testSecret, MasterKey: directory.MasterKey{1}, Now: time.Now,
 	})
 	if err != nil {
 		t.Fatal(err)
