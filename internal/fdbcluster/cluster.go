@@ -133,28 +133,13 @@ func (c *Cluster) Stop() {
 func (c *Cluster) Kill(i int) { c.processes[i].kill() }
 
 // Restart starts a process that was killed.
-func (c *Cluster) Restart(tb testing.TB, i int) {
-	tb.Helper()
-	if err := c.processes[i].start(c.launcher); err != nil {
-		tb.Fatalf("restart process %d of FoundationDB: %v", i, err)
-	}
-}
+func (c *Cluster) Restart(i int) error { return c.processes[i].start(c.launcher) }
 
 // Pause stops a process without ending it: its connections stay, and nobody answers on them.
-func (c *Cluster) Pause(tb testing.TB, i int) {
-	tb.Helper()
-	if err := c.processes[i].signal(syscall.SIGSTOP); err != nil {
-		tb.Fatalf("pause process %d of FoundationDB: %v", i, err)
-	}
-}
+func (c *Cluster) Pause(i int) error { return c.processes[i].signal(syscall.SIGSTOP) }
 
 // Resume lets a process go on that was paused.
-func (c *Cluster) Resume(tb testing.TB, i int) {
-	tb.Helper()
-	if err := c.processes[i].signal(syscall.SIGCONT); err != nil {
-		tb.Fatalf("resume process %d of FoundationDB: %v", i, err)
-	}
-}
+func (c *Cluster) Resume(i int) error { return c.processes[i].signal(syscall.SIGCONT) }
 
 // Output is the end of what the processes wrote.
 func (c *Cluster) Output() string {

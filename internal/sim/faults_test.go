@@ -68,15 +68,15 @@ func (m *machine) fault() {
 	m.t.Helper()
 	if m.chance(2) { // in turn, so that a few seeds see them all
 		m.turn++
-		faults[m.turn%len(faults)].fire(m)
+		m.faults[m.turn%len(m.faults)].fire(m)
 		return
 	}
 	total := 0
-	for _, f := range faults {
+	for _, f := range m.faults {
 		total += f.weight
 	}
 	n := m.rng.IntN(total)
-	for _, f := range faults {
+	for _, f := range m.faults {
 		if n -= f.weight; n < 0 {
 			f.fire(m)
 			return

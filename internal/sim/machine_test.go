@@ -80,6 +80,9 @@ type machine struct {
 	rules   []*standing
 	readers []*reader
 	keys    *memory.Provider
+	faults  []fault  // that may happen
+	outside *outside // nil: the metadata is on the disks
+	unwell  bool     // what is outside does not answer, or not soon
 }
 
 // encryption is how everything is written.
@@ -147,6 +150,7 @@ type process struct {
 	once    sync.Once
 	killed  atomic.Bool
 	left    *platter // the disks as they were when it was killed
+	fence   func() error
 	slow    atomic.Pointer[slowness]
 }
 
@@ -158,7 +162,10 @@ type slowness struct {
 
 // launch makes a process that has not opened anything.
 func (m *machine) launch() *process {
-	p := &process{m: m.p.mount()}
+	p := &process{m: m.p.mount(), fence: func() error { return nil }}
+	if m.outside != nil {
+		p.fence = m.outside.fence
+	}
 	p.ctx, p.cancel = context.WithCancel(context.WithoutCancel(m.t.Context()))
 	p.fs = faultfs.New(p.m)
 	p.fs.Hook(p.before)
@@ -191,6 +198,9 @@ func (p *process) before(op faultfs.Op) {
 func (p *process) die() {
 	p.once.Do(func() {
 		p.killed.Store(true)
+		if err := p.fence(); err != nil { // or it would be applied what is not on the disks
+			panic(err)
+		}
 		p.left = p.m.p.clone()
 	})
 }
@@ -217,6 +227,9 @@ func (m *machine) options(p *process) single.Options {
 			p.kv = &unsure{Engine: e, rng: rand.New(rand.NewPCG(m.rng.Uint64(), 1)), counts: m.count}
 			return p.kv
 		},
+	}
+	if m.outside != nil {
+		o.External = m.outside.external(p)
 	}
 	return o
 }
@@ -418,7 +431,7 @@ func (m *machine) mendDisks() {
 }
 
 // troubled reports whether a request may be refused for what goes on.
-func (m *machine) troubled() bool { return len(m.hurt) > 0 || m.proc.kv.on() }
+func (m *machine) troubled() bool { return len(m.hurt) > 0 || m.unwell || m.proc.kv.on() }
 
 func (u *unsure) on() bool {
 	u.mu.Lock()

@@ -227,7 +227,7 @@ func (m *machine) whole() string {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	if md := st.Metadata; md.Degraded || len(md.Mirrors) != m.shape.scheme.M+1 {
+	if md := st.Metadata; m.outside == nil && (md.Degraded || len(md.Mirrors) != m.shape.scheme.M+1) {
 		return fmt.Sprintf("metadata %+v", md)
 	}
 	return ""
@@ -294,6 +294,12 @@ func (m *machine) survives() {
 	other := &machine{
 		plan: m.plan, t: m.t, shape: m.shape, p: m.p.clone(), lib: m.lib, world: m.world, keys: m.keys,
 		dirs: slices.Clone(m.dirs), away: map[string]*node{}, photos: map[string]*node{}, hurt: map[string]bool{},
+	}
+	if m.outside != nil {
+		var err error
+		if other.outside, err = m.outside.copied(); err != nil {
+			m.t.Fatal(err)
+		}
 	}
 	other.p.losePower(m.rng)
 	for range m.shape.scheme.M {

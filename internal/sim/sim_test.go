@@ -28,11 +28,17 @@ var (
 // run is one seed. It returns what happened, by name.
 func run(t *testing.T, seed uint64, steps int) map[string]int {
 	t.Helper()
+	return runOn(t, seed, steps, func(*machine) {})
+}
+
+// runOn is run on a machine that prepare has changed.
+func runOn(t *testing.T, seed uint64, steps int, prepare func(*machine)) map[string]int {
+	t.Helper()
 	p := &plan{rng: rand.New(rand.NewPCG(seed, 42)), turn: int(seed * 7), seen: map[string]int{}}
 	synctest.Test(t, func(t *testing.T) {
 		m := &machine{
 			plan: p, t: t, shape: shapeOf(p.rng), p: newPlatter(), lib: newLibrary(), keys: memory.New(keys.SSES3),
-			away: map[string]*node{}, photos: map[string]*node{}, hurt: map[string]bool{},
+			away: map[string]*node{}, photos: map[string]*node{}, hurt: map[string]bool{}, faults: faults,
 			world: &world{modes: map[s3.BucketName]mode{"plain": unversioned, "kept": enabled}, keys: map[string][]version{}, uploads: map[string]upload{}},
 		}
 		defer func() {
@@ -45,6 +51,7 @@ func run(t *testing.T, seed uint64, steps int) map[string]int {
 			}
 		}()
 		m.note("seed %d: %+v", seed, m.shape)
+		prepare(m)
 		m.run(steps)
 	})
 	return p.seen

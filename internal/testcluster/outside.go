@@ -43,17 +43,21 @@ func (staying) Close() error { return nil }
 // Unwrap is how optional interfaces of the engine are found.
 func (s staying) Unwrap() kv.Engine { return s.Engine }
 
-func (o outside) external() *single.External {
-	if o == nil {
+// external is where the metadata is that Options.Edit says nothing about.
+func (c *Cluster) external() *single.External {
+	if c.outside == nil {
+		c.outside = newOutside(c.t)
+	}
+	if c.outside == nil {
 		return nil
 	}
-	return &single.External{Open: o, Place: "the test's metadata"}
+	return &single.External{Open: c.outside, Place: "the test's metadata"}
 }
 
 // onDisksOnly skips a test of what happens to metadata together with the disks.
-func (c *Cluster) onDisksOnly() {
-	c.t.Helper()
-	if c.outside != nil {
-		c.t.Skipf("%s: the metadata is not on the disks of the test", fdbengine.Variable)
+func onDisksOnly(tb testing.TB) {
+	tb.Helper()
+	if name := os.Getenv(fdbengine.Variable); name != "" {
+		tb.Skipf("%s=%s: the metadata is not on the disks of the test", fdbengine.Variable, name)
 	}
 }

@@ -57,7 +57,7 @@ type Cluster struct {
 	down bool
 
 	accept  bool
-	outside outside // nil: the metadata is on the disks
+	outside outside // nil: the metadata is on the disks, or was not asked for yet
 }
 
 // epoch is when the clocks of clusters start.
@@ -66,7 +66,7 @@ const epoch = 1_790_000_000_000_000
 // New opens a new store.
 func New(tb testing.TB, o Options) *Cluster {
 	tb.Helper()
-	c := &Cluster{FS: o.FS, t: tb, opts: o, tick: &clock{}, log: newLogger(tb), outside: newOutside(tb)}
+	c := &Cluster{FS: o.FS, t: tb, opts: o, tick: &clock{}, log: newLogger(tb)}
 	if c.FS == nil {
 		c.use(vfs.NewCrashableMem())
 	}
@@ -100,6 +100,7 @@ func (c *Cluster) Start() {
 // options hold on another file system. The caller closes it.
 func Reopen(tb testing.TB, fs vfs.FS) (*single.System, error) {
 	tb.Helper()
+	onDisksOnly(tb)
 	dirs, err := fs.List("/")
 	if err != nil {
 		return nil, err
@@ -131,9 +132,11 @@ func (c *Cluster) Open(ctx context.Context) (*single.System, error) {
 		Logger:  c.log,
 	}
 	o.AcceptLoss, o.DiskInterval = c.accept, -1 // see LookAtDisks
-	o.External = c.outside.external()
 	if c.opts.Edit != nil {
 		c.opts.Edit(&o)
+	}
+	if o.External == nil {
+		o.External = c.external()
 	}
 	return single.Open(ctx, o)
 }
@@ -250,7 +253,7 @@ func (c *Cluster) Restart() {
 // cluster goes on beside it, and is not checked any more.
 func (c *Cluster) Crash(unsyncedPercent int, seed uint64) *Cluster {
 	c.t.Helper()
-	c.onDisksOnly()
+	onDisksOnly(c.t)
 	mem := c.mem.CrashClone(pebblevfs.CrashCloneCfg{
 		UnsyncedDataPercent: unsyncedPercent, RNG: rand.New(rand.NewPCG(seed, 1)),
 	})

@@ -25,6 +25,13 @@ func engineOn(t *testing.T, c *fdbcluster.Cluster) *fdb.Engine {
 	return e
 }
 
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Any one of three processes may end, stop answering and come back, and the
 // database may be given another form, beside writers: nothing is lost, and
 // nothing is done twice.
@@ -38,11 +45,11 @@ func TestNothingIsLostOrDoneTwiceBesideFaults(t *testing.T) {
 	for i := range c.Processes {
 		c.Kill(i)
 		l.await(t, some, done)
-		c.Restart(t, i)
+		must(t, c.Restart(i))
 		l.await(t, some, done)
-		c.Pause(t, i)
+		must(t, c.Pause(i))
 		l.await(t, some, done)
-		c.Resume(t, i)
+		must(t, c.Resume(i))
 		l.await(t, some, done)
 	}
 	for _, form := range []string{"commit_proxies=2", "grv_proxies=2", "logs=2", "resolvers=2", "single", "double"} {
@@ -54,7 +61,7 @@ func TestNothingIsLostOrDoneTwiceBesideFaults(t *testing.T) {
 	}
 	l.await(t, 5, refused, unknown)
 	for i := range c.Processes {
-		c.Restart(t, i)
+		must(t, c.Restart(i))
 	}
 	l.await(t, some, done)
 	l.end(t)
@@ -73,7 +80,7 @@ func TestKilledBesideCommits(t *testing.T) {
 		l.await(t, 100, done)
 		c.Kill(0)
 		l.await(t, 2, refused, unknown)
-		c.Restart(t, 0)
+		must(t, c.Restart(0))
 		l.await(t, 100, done)
 	}
 	l.end(t)
@@ -97,7 +104,7 @@ func TestPausedDatabase(t *testing.T) {
 	if err := write(t.Context(), "before", kv.TxOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	c.Pause(t, 0)
+	must(t, c.Pause(0))
 	// This one is under way until it is canceled, and reads when it is.
 	ctx, cancel := context.WithCancel(t.Context())
 	waiting := make(chan struct{})
@@ -124,7 +131,7 @@ func TestPausedDatabase(t *testing.T) {
 	if !errors.Is(err, kv.ErrUnknownCommit) && !errors.Is(err, kv.ErrTimeout) && !errors.Is(err, kv.ErrUnavailable) {
 		t.Errorf("an update that could not commit: %v", err)
 	}
-	c.Resume(t, 0)
+	must(t, c.Resume(0))
 	c.MustAwait(t)
 	if err := write(t.Context(), "after", kv.TxOptions{Timeout: time.Minute}); err != nil {
 		t.Errorf("after it goes on: %v", err)

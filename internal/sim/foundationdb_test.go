@@ -1,0 +1,170 @@
+//go:build fdb
+
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/undercroft/undercroft/internal/fdbcluster"
+	"github.com/undercroft/undercroft/internal/fdbcluster/fdbengine"
+	"github.com/undercroft/undercroft/metadata/kv"
+)
+
+// operator does outside of a bubble what must not be done inside: it waits for
+// processes, whose time is the real one.
+type operator struct {
+	todo chan func() error
+	done chan error
+}
+
+func newOperator(t *testing.T) *operator {
+	t.Helper()
+	o := &operator{todo: make(chan func() error), done: make(chan error)}
+	go func() {
+		for fn := range o.todo {
+			o.done <- fn()
+		}
+	}()
+	t.Cleanup(func() { close(o.todo) })
+	return o
+}
+
+func (o *operator) do(fn func() error) error {
+	o.todo <- fn
+	return <-o.done
+}
+
+// onFoundationDB is metadata under a prefix. t and the operator are not of a bubble.
+func onFoundationDB(t *testing.T, c *fdbcluster.Cluster, op *operator) (*outside, error) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	open := fdbengine.On(t, c)
+	own, err := open() // for fences, and so that the client library is there before the bubble
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() {
+		if err := own.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &outside{
+		open:  open,
+		fence: func() error { return op.do(func() error { return fenceUntilDone(ctx, own) }) },
+		copied: func() (out *outside, err error) {
+			err = op.do(func() error {
+				if out, err = onFoundationDB(t, c, op); err != nil {
+					return err
+				}
+				to, err := out.open()
+				if err != nil {
+					return err
+				}
+				return errors.Join(copyAll(ctx, own, to), to.Close())
+			})
+			return out, err
+		},
+	}, nil
+}
+
+// fenceUntilDone fences, however often the database goes away meanwhile.
+func fenceUntilDone(ctx context.Context, e kv.Engine) error {
+	const attempts = 50 // each waits as long as a transaction may take
+	var err error
+	for range attempts {
+		if err = fence(ctx, e); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// foundationFaults are what happens to the processes of FoundationDB beside the
+// operations of a batch.
+func foundationFaults(c *fdbcluster.Cluster, op *operator) []fault {
+	// beside runs a batch between two events, of the second of which the database
+	// recovers.
+	beside := func(name string, begin, end func(i int) error) fault {
+		return fault{name: name, weight: 3, fire: func(m *machine) {
+			m.t.Helper()
+			i := m.rng.IntN(c.Processes)
+			m.did(name, "process %d", i)
+			m.unwell = true
+			err := op.do(func() error { return begin(i) })
+			calls := m.calls(2 + m.rng.IntN(6))
+			h := m.beside(func() history { return m.batch(calls) })
+			err = errors.Join(err, op.do(func() error { return errors.Join(end(i), c.Await(context.Background())) }))
+			if err != nil {
+				m.t.Fatalf("%s: %v", name, err)
+			}
+			m.settle(h)
+			m.unwell = false
+		}}
+	}
+	all := func(one func(i int) error) func(int) error {
+		return func(int) error {
+			var errs []error
+			for i := range c.Processes {
+				errs = append(errs, one(i))
+			}
+			return errors.Join(errs...)
+		}
+	}
+	kill := func(i int) error { c.Kill(i); return nil }
+	configure := func(what string) func(int) error {
+		return func(int) error {
+			_, err := c.CLI(context.Background(), what)
+			return err
+		}
+	}
+	move := func(i int) error { return configure("coordinators " + c.Address(i))(i) }
+	return []fault{
+		beside("fdb-kill", kill, c.Restart),
+		beside("fdb-kill-all", all(kill), all(c.Restart)),
+		beside("fdb-pause", c.Pause, c.Resume),
+		beside("fdb-pause-all", all(c.Pause), all(c.Resume)),
+		beside("fdb-configure", configure("configure commit_proxies=2 resolvers=2"), configure("configure commit_proxies=1 resolvers=1")),
+		beside("fdb-coordinators", move, configure("coordinators auto")),
+	}
+}
+
+// TestSimulationOnFoundationDB is the simulation with metadata on a FoundationDB
+// whose processes end, stop and are given other roles. Each of its faults happens.
+func TestSimulationOnFoundationDB(t *testing.T) {
+	c := fdbcluster.Shared(t, fdbcluster.Three(fdbcluster.Redwood))
+	op := newOperator(t)
+	own := foundationFaults(c, op)
+	list := []uint64{0, 1, 2, 3}
+	switch {
+	case *seeds > 0:
+		list = nil
+		for i := range *seeds {
+			list = append(list, *seed+uint64(i))
+		}
+	case testing.Short():
+		list = list[:1]
+	}
+	seen := map[string]int{}
+	for _, s := range list { // one after the other: they share the processes
+		t.Run(fmt.Sprint(s), func(t *testing.T) {
+			o, err := onFoundationDB(t, c, op)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for event, n := range runOn(t, s, *steps, func(m *machine) {
+				m.outside, m.faults = o, outsideFaults(append(own, own...)...) // and often
+			}) {
+				seen[event] += n
+			}
+		})
+	}
+	report(t, seen)
+	for _, f := range own {
+		if seen[f.name] == 0 && len(list) > 2 && !t.Failed() {
+			t.Errorf("%q never happened", f.name)
+		}
+	}
+}
