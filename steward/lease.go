@@ -100,7 +100,7 @@ func (k *keeper) run(ctx context.Context) {
 			continue
 		}
 		if ctx.Err() == nil {
-			k.s.opts.Logger.WarnContext(ctx, "background jobs wait for the metadata", slog.Any("error", err))
+			k.s.opts.Logger.Log(ctx, levelOf(err), "background jobs wait for the metadata", slog.Any("error", err))
 		}
 		timer.Reset(jitter(rest))
 		rest = min(2*rest, max(k.s.opts.LeaseInterval/2, minRetry))

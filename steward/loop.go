@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/undercroft/undercroft/metadata/kv"
 )
 
 const (
@@ -16,6 +18,9 @@ const (
 	// follows doubles it.
 	minBackoff = time.Second
 	maxBackoff = 5 * time.Minute
+	// awayBackoff is the longest rest while the metadata store is away, which costs
+	// nothing to find.
+	awayBackoff = 30 * time.Second
 )
 
 // loop runs one job at its pace, while this process has its lease and nobody
@@ -99,10 +104,10 @@ func (l *loop) run(ctx context.Context) {
 		rest := jitter(l.steward.opts.Interval)
 		switch {
 		case err != nil:
-			rest = jitter(min(minBackoff<<min(failures, 10), maxBackoff))
+			rest = jitter(backoff(err, failures))
 			failures++
 			wake = nil // work that others make does not cut it short
-			l.steward.opts.Logger.WarnContext(ctx, "background job failed and rests",
+			l.steward.opts.Logger.Log(ctx, levelOf(err), "background job failed and rests",
 				slog.String("job", l.Name()), slog.Duration("rest", rest), slog.Any("error", err))
 		case p.More:
 			failures, rest = 0, breath
@@ -116,6 +121,24 @@ func (l *loop) run(ctx context.Context) {
 		l.desk.rests(rest)
 		l.keep(ctx)
 	}
+}
+
+// backoff is how long a job rests after an error that follows so many others.
+func backoff(err error, failures int) time.Duration {
+	most := maxBackoff
+	if errors.Is(err, kv.ErrAway) {
+		most = awayBackoff
+	}
+	return min(minBackoff<<min(failures, 10), most)
+}
+
+// levelOf is the level of the failure of a job. That the metadata store is away has
+// been told already.
+func levelOf(err error) slog.Level {
+	if errors.Is(err, kv.ErrAway) {
+		return slog.LevelDebug
+	}
+	return slog.LevelWarn
 }
 
 // turn makes one step if the job may run. One that was cut short because it

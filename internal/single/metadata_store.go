@@ -49,7 +49,7 @@ func (s *System) guarded(e kv.Engine) kv.Engine {
 		return e
 	}
 	m := &metadataStore{now: s.opts.Now, log: s.opts.Logger}
-	m.meter = meter.New(e, time.Now) //nolint:forbidigo // durations, by a clock that no test moves
+	m.meter = meter.New(e, time.Now) // durations, by a clock that no test moves
 	m.breaker = breaker.New(m.meter, breaker.Options{Logger: s.opts.Logger})
 	if reporter, ok := kv.Find[kv.Reporter](e); ok {
 		m.reporter = reporter
