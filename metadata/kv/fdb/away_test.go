@@ -115,7 +115,6 @@ func TestCancellationEndsWaiting(t *testing.T) {
 		t.Errorf("view: %v", err)
 	}
 	ctx, cancel = context.WithCancel(t.Context())
-	defer context.AfterFunc(ctx, func() {})()
 	_, err = e.Update(ctx, long, func(tx kv.Tx) error {
 		tx.Set([]byte("k"), nil)
 		time.AfterFunc(20*time.Millisecond, cancel) // while the commit is under way, on most machines
