@@ -56,7 +56,7 @@ func onFoundationDB(t *testing.T, c *fdbcluster.Cluster, op *operator) (*outside
 		fence: func() error { return op.do(func() error { return fenceUntilDone(ctx, own) }) },
 		copied: func() (out *outside, err error) {
 			err = op.do(func() error {
-				if out, err = onFoundationDB(t, c, op); err != nil {
+				if out, err = onFoundationDB(t, c, op); err != nil { //nolint:contextcheck // the test's
 					return err
 				}
 				to, err := out.open()

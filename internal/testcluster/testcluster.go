@@ -136,7 +136,7 @@ func (c *Cluster) Open(ctx context.Context) (*single.System, error) {
 		c.opts.Edit(&o)
 	}
 	if o.External == nil {
-		o.External = c.external()
+		o.External = c.external() //nolint:contextcheck // what it starts outlives the call
 	}
 	return single.Open(ctx, o)
 }
