@@ -97,11 +97,10 @@ func (s *System) keepHomes(dirs []string) error {
 func (s *System) keepHome(dir string) error {
 	path := s.homePath(dir)
 	if s.opts.External == nil {
-		err := s.opts.FS.Remove(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
+		if _, err := s.opts.FS.Stat(path); err == nil { // else there is nothing, or the disk fails: a start goes on
+			return s.opts.FS.Remove(path)
 		}
-		return err
+		return nil
 	}
 	if s.homeOf(dir) == s.opts.External.Place {
 		return nil

@@ -63,6 +63,21 @@ func refused(t *testing.T, c *testcluster.Cluster) error {
 	return err
 }
 
+// Of a disk that changes no names any more nothing is asked where its metadata is on the disks
+// anyway: the store starts, and its repair has time.
+func TestADiskThatChangesNoNamesStarts(t *testing.T) {
+	c := stopped(t)
+	path := "/d3/.undercroft/metadata-home"
+	mend := c.Faults.Add(faultfs.Rule{Kinds: faultfs.Remove | faultfs.Create, Path: path, Err: syscall.EROFS})
+	c.Start()
+	hasObject(t, c)
+	c.Stop()
+	mend()
+	c.Faults.Add(faultfs.Rule{Kinds: faultfs.Names, Path: path, Err: syscall.EIO})
+	c.Start()
+	hasObject(t, c)
+}
+
 // A disk that another process uses is not one that is away: to serve without
 // it would write to its partitions behind that process's back.
 func TestLockedDirectoryRefusesTheStart(t *testing.T) {
