@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,7 +41,7 @@ type frail struct {
 	t       *testing.T
 	gateway *Gateway
 	outage  mem.Outage
-	fault   func(mem.Point) mem.Fault
+	fault   atomic.Pointer[func(mem.Point) mem.Fault]
 	log     syncBuffer
 }
 
@@ -51,10 +52,10 @@ func withFrail(t *testing.T, test func(f *frail), edits ...func(*single.Options)
 	synctest.Test(t, func(t *testing.T) {
 		f := &frail{t: t}
 		engine := mem.New(mem.Options{Remote: true, Outage: &f.outage, Faults: mem.Faults{Hook: func(p mem.Point) mem.Fault {
-			if f.fault == nil {
-				return mem.None
+			if fault := f.fault.Load(); fault != nil {
+				return (*fault)(p)
 			}
-			return f.fault(p)
+			return mem.None
 		}}})
 		logger := observability.NewLogger(&f.log, slog.LevelInfo, observability.Text)
 		f.Cluster = testcluster.New(t, testcluster.Options{Edit: func(o *single.Options) {
@@ -269,13 +270,14 @@ func TestUnknownCommitsWhileTheMetadataIsAway(t *testing.T) {
 		for _, request := range requests {
 			t.Run(fmt.Sprint(request, " ", fault), func(t *testing.T) {
 				withFrail(t, func(f *frail) {
-					f.fault = func(p mem.Point) mem.Fault {
+					hook := func(p mem.Point) mem.Fault {
 						if p.Place != mem.AtCommit {
 							return mem.None
 						}
 						f.outage.Begin(mem.Hanging)
 						return fault
 					}
+					f.fault.Store(&hook)
 					method, target, _ := strings.Cut(request, " ")
 					start := time.Now()
 					w := f.send(method, target, bytes.NewReader([]byte(bodies[request])))

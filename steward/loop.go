@@ -126,16 +126,19 @@ func (l *loop) run(ctx context.Context) {
 // backoff is how long a job rests after an error that follows so many others.
 func backoff(err error, failures int) time.Duration {
 	most := maxBackoff
-	if errors.Is(err, kv.ErrAway) {
+	if isAway(err) {
 		most = awayBackoff
 	}
 	return min(minBackoff<<min(failures, 10), most)
 }
 
-// levelOf is the level of the failure of a job. That the metadata store is away has
-// been told already.
+// isAway says that the metadata store does not answer or is locked, which whoever
+// keeps watch over it has told already.
+func isAway(err error) bool { return errors.Is(err, kv.ErrAway) || errors.Is(err, kv.ErrLocked) }
+
+// levelOf is the level of the failure of a job.
 func levelOf(err error) slog.Level {
-	if errors.Is(err, kv.ErrAway) {
+	if isAway(err) {
 		return slog.LevelDebug
 	}
 	return slog.LevelWarn
