@@ -73,6 +73,9 @@ func (s *Store) create(ctx context.Context, sc *storageClass) (*openPartition, e
 			break
 		}
 	}
+	if errors.Is(failed, errMoved) || errors.Is(failed, errLeaseLost) {
+		return nil, fmt.Errorf("create partition: %w: %w", metadata.ErrFenced, failed) // others were faster, again and again
+	}
 	if errors.Is(failed, blobd.ErrNoSpace) { // less than the room that choose saw
 		return nil, fmt.Errorf("create partition: %w: %w", ErrNoSpace, failed)
 	}

@@ -29,7 +29,8 @@ var errLeaseLost = errors.New("partition: the lease of this process is gone")
 // A lease keeps others away, and no more: what is safe rests on epochs. The
 // zero value is that of a Store which is alone.
 type writer struct {
-	taking sync.Mutex // held by a takeover
+	taking  sync.Mutex // held by a takeover
+	joining sync.Mutex // held while a lease begins
 
 	mu       sync.Mutex                        // guards what follows
 	id       metadata.HolderID                 // zero: there is no row l of this process
@@ -121,12 +122,17 @@ func (s *Store) lease(ctx context.Context) (metadata.HolderID, error) {
 	if !s.opts.Shared || id != (metadata.HolderID{}) {
 		return id, nil
 	}
+	s.writer.joining.Lock()
+	defer s.writer.joining.Unlock()
+	if id = s.writer.current(); id != (metadata.HolderID{}) {
+		return id, nil
+	}
 	id = s.db.NewHolderID()
 	err := s.settled(ctx, func(tx *metadata.Tx) error { return tx.PutHolder(&metadata.Holder{ID: id, Stamp: 1}) })
 	if err != nil {
 		return metadata.HolderID{}, fmt.Errorf("begin a lease: %w", err)
 	}
-	s.writer.set(id) // of two at once one row is left to run out
+	s.writer.set(id)
 	return id, nil
 }
 

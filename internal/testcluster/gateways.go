@@ -76,7 +76,7 @@ func NewGateways(tb testing.TB, o GatewaysOptions) *Gateways {
 
 // begin opens the metadata and records the disks.
 func (g *Gateways) begin(ctx context.Context) (err error) {
-	if g.direct, err = metadata.Open(g.o.Engine, metadata.Options{Now: g.o.Now}); err != nil {
+	if g.direct, err = metadata.Open(g.o.Engine, metadata.Options{Now: g.o.Now}); err != nil { //nolint:contextcheck // opening is not cut short
 		return err
 	}
 	return g.direct.Update(ctx, "inventory", func(tx *metadata.Tx) error {
@@ -116,7 +116,7 @@ func (g *Gateways) Start() *Gateway {
 
 func (one *Gateway) open(ctx context.Context) (err error) {
 	o := &one.of.o
-	if one.DB, err = metadata.Open(one.line, metadata.Options{Now: o.Now}); err != nil {
+	if one.DB, err = metadata.Open(one.line, metadata.Options{Now: o.Now}); err != nil { //nolint:contextcheck // opening is not cut short
 		return err
 	}
 	one.Store, err = partition.Open(ctx, one.DB, partition.Options{
