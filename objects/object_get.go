@@ -67,8 +67,8 @@ func (s *Service) look(
 ) (*GetObjectOutput, *metadata.Object, error) {
 	out := &GetObjectOutput{}
 	var row *metadata.Object
-	n := named{in.Key, in.VersionID, in.Access}
 	err := s.db.ViewShared(ctx, "get", func(r *metadata.Reader) error {
+		n := named{in.Key, in.VersionID, in.Access}
 		s.aheadRead(r, in.Bucket, n, rowsOf(also))
 		b, err := s.bucketIn(ctx, r, in.Bucket)
 		if err != nil {
