@@ -28,7 +28,7 @@ func options() Options {
 
 func newEngine(tb testing.TB) kv.Engine {
 	tb.Helper()
-	e := mem.New(mem.Options{})
+	e := mem.New(mem.Options{Remote: true})
 	tb.Cleanup(func() {
 		if err := e.Close(); err != nil {
 			tb.Error(err)
