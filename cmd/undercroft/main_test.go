@@ -97,10 +97,16 @@ type instance struct {
 // start runs `undercroft server` on free ports until stop, or the test's end.
 func start(t *testing.T, assemble assembler, args ...string) *instance {
 	t.Helper()
+	return startCommand(t, assemble, "server", args...)
+}
+
+// startCommand is start for `undercroft gateway` too.
+func startCommand(t *testing.T, assemble assembler, command string, args ...string) *instance {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	reader, writer := io.Pipe()
 	i := &instance{stderr: new(lines), cancel: cancel, exited: make(chan int, 1)}
-	args = append([]string{"server", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"}, args...)
+	args = append([]string{command, "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"}, args...)
 	go func() {
 		i.exited <- run(ctx, process{args: args, stdout: writer, stderr: i.stderr, now: time.Now, restoreSignals: cancel, assemble: assemble})
 		if err := writer.Close(); err != nil {

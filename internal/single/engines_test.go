@@ -15,6 +15,12 @@ import (
 // that is shared, and back, as docs/operations/foundationdb.md says. Neither state can be
 // served again once the other has been.
 func TestMoveBetweenEngines(t *testing.T) {
+	movesBetween(t, sharing(newEngine(t)))
+}
+
+// movesBetween is TestMoveBetweenEngines for an engine that is shared.
+func movesBetween(t *testing.T, share func(*single.Options)) {
+	t.Helper()
 	s, embedded := exporting(t)
 	if embedded.External != nil {
 		t.Skip("the metadata is elsewhere already")
@@ -22,8 +28,7 @@ func TestMoveBetweenEngines(t *testing.T) {
 	s.fill("large")
 	s.Stop()
 	shared := *embedded
-	e := newEngine(t)
-	sharing(e)(&shared)
+	share(&shared)
 	move := func(from, to single.Options, in single.ImportOptions) []byte {
 		t.Helper()
 		var stream bytes.Buffer
