@@ -106,3 +106,27 @@ func TestMetadataOnDisksHasNoStore(t *testing.T) {
 		t.Errorf("metrics %q of what is not there", names)
 	}
 }
+
+// A process can be stopped whatever becomes of its metadata store.
+func TestStoreIsClosedWhileTheMetadataIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var outage mem.Outage
+		c := testcluster.New(t, testcluster.Options{Unchecked: true, Edit: func(o *single.Options) {
+			o.External = &single.External{Place: "elsewhere", Shared: true, Process: "test", Open: func(context.Context) (kv.Engine, error) {
+				return mem.New(mem.Options{Remote: true, Outage: &outage}), nil
+			}}
+			o.Steward.Interval = time.Second
+		}})
+		outage.Begin(mem.Hanging)
+		<-time.After(2 * time.Second) // before it is known that nobody answers
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		began := time.Now()
+		if err := c.Close(ctx); err == nil {
+			t.Error("closed as if what it had to say had been heard")
+		}
+		if took := time.Since(began); took > time.Minute {
+			t.Errorf("took %v", took)
+		}
+	})
+}
