@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/undercroft/undercroft/internal/fdbcluster/fdbengine"
 	"github.com/undercroft/undercroft/internal/testcluster"
 	"github.com/undercroft/undercroft/internal/vfs"
 	"github.com/undercroft/undercroft/metadata/kv"
@@ -38,6 +39,9 @@ func gatewayEngines(t *testing.T) map[string]func() kv.Engine {
 			}
 		})
 		return e
+	}
+	if fdbengine.Wanted() {
+		return map[string]func() kv.Engine{"fdb": func() kv.Engine { return closed(fdbengine.Engine(t), nil) }}
 	}
 	return map[string]func() kv.Engine{
 		"mem":    func() kv.Engine { return closed(mem.New(mem.Options{}), nil) },
