@@ -86,7 +86,7 @@ test)
 quick)
   require client server
   "$GO" test -tags fdb -short -timeout 15m ./internal/fdbcluster/... ./metadata/kv/fdb/...
-  suites -short ./metadata ./objects -run '^Test(Put|Get|List|Delete|Multipart|Check|Publish)'
+  suites -short ./metadata ./objects -run '^Test(Put|Get|List|Delete|Multipart|Check|Publish|LinearizableAcrossGateways)'
   ;;
 *)
   sed -n '2,8s/^# \?//p' "$0" >&2
