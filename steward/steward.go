@@ -186,6 +186,9 @@ func New(db *metadata.DB, store *partition.Store, o Options) *Steward {
 	s := newSteward(db, o)
 	base := base{db: db, store: store, opts: &s.opts, stats: &s.stats, wide: &reencode{}}
 	own := []Job{&collect{base: base, batch: collectBatch}, &intents{base: base}, &tokens{base: base}}
+	if o.Diskless {
+		own = own[1:] // who has the disks also says how long what was deleted rests
+	}
 	if store.Shared() && !o.Diskless {
 		own = append(own, &takeover{base: base})
 	}

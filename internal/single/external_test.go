@@ -105,6 +105,9 @@ func TestSharedMetadata(t *testing.T) {
 	if err := s.BackupMetadata(t.Context(), "/backup"); err == nil || !strings.Contains(err.Error(), "shared: back it up there") {
 		t.Error(err)
 	}
+	if _, err := s.ExportMetadata(t.Context(), io.Discard); err == nil || !strings.Contains(err.Error(), "stop them all") {
+		t.Error(err)
+	}
 	g, err := s.gateway(e)
 	s.must(err)
 	defer func() {
@@ -144,6 +147,13 @@ func TestSharedMetadata(t *testing.T) {
 	}
 	if st, err := g.Status(t.Context()); err != nil || !st.Healthy || !st.Gateway || len(st.Missing) != 0 || len(st.Disks) != 0 {
 		t.Errorf("%+v, %v", st, err)
+	}
+	var jobs []string
+	for _, j := range g.Steward.Jobs() {
+		jobs = append(jobs, j.Name())
+	}
+	if got := strings.Join(jobs, " "); got != "intents tokens rewrap lock-clock" {
+		t.Errorf("a gateway runs %s", got)
 	}
 	if err := g.Writable(t.Context()); err != nil {
 		t.Error(err)

@@ -20,6 +20,9 @@ import (
 // ExportMetadata writes all rows of the metadata to w, at one version, while the
 // store runs.
 func (s *System) ExportMetadata(ctx context.Context, w io.Writer) (metadata.ExportTotals, error) {
+	if s.opts.isShared() {
+		return metadata.ExportTotals{}, fmt.Errorf("the metadata in %s changes while servers run: stop them all and export it with --metadata", s.opts.External.Place)
+	}
 	return s.DB.Export(ctx, w, nil)
 }
 
