@@ -5,6 +5,7 @@ import (
 	"crypto/md5"
 	"io"
 	"testing"
+	"time"
 
 	"github.com/undercroft/undercroft/objects"
 	"github.com/undercroft/undercroft/s3"
@@ -73,7 +74,7 @@ func TestDefaultRetentionIsOfTheCommit(t *testing.T) {
 // beginning, else by the default of the end.
 func TestUploadsAreLockedWhenTheyAreCompleted(t *testing.T) {
 	e := locking(t)
-	until := e.LockTime().AddDate(0, 0, 9)
+	until := e.LockTime().AddDate(0, 0, 9).Truncate(time.Millisecond) // as records keep it
 	asked := objects.Lock{LegalHold: objects.LegalHoldOn, Retention: objects.Retention{Mode: objects.RetentionGovernance, Until: until}}
 	held := objects.Lock{LegalHold: objects.LegalHoldOn}
 	for key, lock := range map[s3.Key]objects.Lock{"asked": asked, "held": held, "default": {}} {
