@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/undercroft/undercroft/internal/config"
 )
@@ -53,5 +54,34 @@ func TestBackgroundWorkHeedsRequests(t *testing.T) {
 	moved.Store(7)
 	if o.Activity == nil || o.Activity() != 7 || o.Share != 40 || o.RepairBandwidth != 1<<20 {
 		t.Errorf("the steward gets %+v", o)
+	}
+}
+
+// TestStoreOptionsFollowTheMetadata: where the metadata is, and how long what was deleted
+// rests, reach the store.
+func TestStoreOptionsFollowTheMetadata(t *testing.T) {
+	for _, c := range []struct {
+		args   []string
+		place  string // empty: on the data directories
+		shared bool
+		grace  time.Duration
+		inline int64
+	}{
+		{nil, "", false, 5 * time.Minute, 8 << 10},
+		{[]string{"--collect-delay=0"}, "", false, -1, 8 << 10},
+		{[]string{"--metadata=pebble:/meta", "--collect-delay=48h"}, "pebble:/meta", false, 48 * time.Hour, 8 << 10},
+		{[]string{"--metadata=fdb:/f?prefix=shop"}, "FoundationDB, prefix shop", true, 5 * time.Minute, 1 << 10},
+	} {
+		cfg, err := config.Load(config.Sources{Args: append([]string{"--data=/d"}, c.args...)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := storeOptions(cfg, parts{})
+		if o.Steward.Grace != c.grace || o.InlineLimit != c.inline || (o.External == nil) != (c.place == "") {
+			t.Errorf("%v: %+v", c.args, o)
+		}
+		if x := o.External; x != nil && (x.Place != c.place || x.Shared != c.shared || x.Process == "") {
+			t.Errorf("%v: %+v", c.args, x)
+		}
 	}
 }
