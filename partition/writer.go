@@ -13,8 +13,10 @@ import (
 
 const (
 	defaultLeaseInterval = 10 * time.Second
-	// leaseTimeout bounds one renewal, and the farewell.
+	// leaseTimeout bounds one renewal, and farewell the end of a lease: a process that stops
+	// waits no longer for metadata that are away.
 	leaseTimeout = 10 * time.Second
+	farewell     = 2 * time.Second
 )
 
 // errLeaseLost says that others think this process is gone: its row l is not there.
@@ -211,7 +213,7 @@ func (s *Store) endLease(ctx context.Context) {
 	if id == (metadata.HolderID{}) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
+	ctx, cancel := context.WithTimeout(ctx, farewell)
 	defer cancel()
 	s.writer.set(metadata.HolderID{})
 	if err := s.db.Update(ctx, class, func(tx *metadata.Tx) error { return tx.DeleteHolder(id) }); err != nil {

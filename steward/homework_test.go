@@ -2,6 +2,7 @@ package steward
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,21 +13,38 @@ import (
 
 // pupil is a job with a part for each process.
 type pupil struct {
-	steps, own int
-	ran        int
+	mu   sync.Mutex // guards done
+	done lessons
+}
+
+// lessons is what a pupil did.
+type lessons struct{ steps, own, ran int }
+
+func (p *pupil) did() lessons {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.done
 }
 
 func (*pupil) Name() string { return "pupil" }
 
-func (p *pupil) RunNow() { p.ran++ }
+func (p *pupil) RunNow() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.done.ran++
+}
 
 func (p *pupil) Step(context.Context) (Progress, error) {
-	p.steps++
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.done.steps++
 	return Progress{Done: 1}, nil
 }
 
 func (p *pupil) Own(context.Context) (Progress, error) {
-	p.own++
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.done.own++
 	return Progress{Done: 1}, nil
 }
 
@@ -47,8 +65,8 @@ func TestHomeworkIsDoneByEachProcess(t *testing.T) {
 			<-time.After(time.Second)
 		}
 		<-time.After(time.Minute)
-		if a, b := jobs[0], jobs[1]; a.steps == 0 || a.own != 0 || b.steps != 0 || b.own == 0 {
-			t.Errorf("%+v and %+v, want steps of the first and homework of the second", *a, *b)
+		if a, b := jobs[0].did(), jobs[1].did(); a.steps == 0 || a.own != 0 || b.steps != 0 || b.own == 0 {
+			t.Errorf("%+v and %+v, want steps of the first and homework of the second", a, b)
 		}
 		if s := run[1].Status()[0]; s.State != JobElsewhere {
 			t.Errorf("the job is %s where only homework is done", s.State)
@@ -57,17 +75,18 @@ func TestHomeworkIsDoneByEachProcess(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-time.After(time.Minute)
-		if s := run[1].Status()[0]; jobs[0].ran != 1 || jobs[1].ran != 0 || s.Granted != s.Asked {
-			t.Errorf("%+v and %+v were told to run, %d of %d is granted", *jobs[0], *jobs[1], s.Granted, s.Asked)
+		a, b := jobs[0].did(), jobs[1].did()
+		if s := run[1].Status()[0]; a.ran != 1 || b.ran != 0 || s.Granted != s.Asked {
+			t.Errorf("%+v and %+v were told to run, %d of %d is granted", a, b, s.Granted, s.Asked)
 		}
 		if err := run[0].Pause(t.Context(), "pupil"); err != nil {
 			t.Fatal(err)
 		}
 		<-time.After(15 * time.Second)
-		before := *jobs[1]
+		before := jobs[1].did()
 		<-time.After(time.Minute)
-		if *jobs[1] != before {
-			t.Errorf("homework goes on while the job is paused: %+v, %+v before", *jobs[1], before)
+		if now := jobs[1].did(); now != before {
+			t.Errorf("homework goes on while the job is paused: %+v, %+v before", now, before)
 		}
 		for _, s := range run {
 			s.Close()

@@ -50,7 +50,7 @@ func (w *writers) start(who string) *writing {
 		Disks: w.disks, Capacity: 8 << 20, Scheme: partition.Scheme{K: 1, M: 1}, Shared: true,
 	})
 	w.must(err)
-	p.steward = New(p.db, p.Store, Options{Interval: time.Second, ScrubInterval: -1})
+	p.steward = New(p.db, p.Store, Options{Interval: 10 * time.Second, ScrubInterval: -1})
 	p.steward.Start(w.t.Context())
 	w.run[who] = p
 	return p
@@ -120,14 +120,14 @@ func TestPartitionsOfTheLivingAreLeftAlone(t *testing.T) {
 		x := w.put(a, 100_000)
 		b := w.start("b")
 		y := w.put(b, 100_000)
-		<-time.After(30 * time.Minute)
+		<-time.After(10 * time.Minute)
 		a.wire.cut.Store(true)
 		b.wire.cut.Store(true)
 		<-time.After(10 * time.Minute)
 		b.wire.cut.Store(false)
 		<-time.After(5 * time.Second)
 		a.wire.cut.Store(false)
-		<-time.After(30 * time.Minute)
+		<-time.After(10 * time.Minute)
 		for name, placed := range map[string]metadata.Placed{"a": x, "b": y} {
 			if row := w.row(placed.Extent.Partition); row.Epoch != placed.Epoch || row.Writer != w.run[name].Writer() {
 				t.Errorf("the partition of %s is at epoch %d, of %x", name, row.Epoch, row.Writer)
