@@ -149,3 +149,28 @@ func TestImportOfAnotherStore(t *testing.T) {
 	o.Start()
 	o.holds("before")
 }
+
+// TestAcceptLossOfOtherMetadata starts with metadata that the directories were not used
+// with last, once that is said, and every time after.
+func TestAcceptLossOfOtherMetadata(t *testing.T) {
+	s, embedded := exporting(t)
+	if embedded.External != nil {
+		t.Skip("the metadata is elsewhere already")
+	}
+	whole := s.exported().Bytes()
+	s.Stop()
+	shared := *embedded
+	sharing(newEngine(t))(&shared)
+	_, _, err := single.ImportOffline(t.Context(), shared, bytes.NewReader(whole), single.ImportOptions{})
+	s.must(err)
+	if err := refused(t, s.Cluster); !strings.Contains(err.Error(), "was last used with metadata in shared") {
+		t.Error(err)
+	}
+	accepting := *embedded
+	accepting.AcceptLoss = true
+	store, err := single.Open(t.Context(), accepting)
+	s.must(err)
+	s.must(store.Close(t.Context()))
+	s.Start()
+	s.holds("before")
+}

@@ -84,12 +84,18 @@ func (s *System) holdsMetadata(dirs *directories) bool {
 	return err == nil && r.Initialised
 }
 
-// keepHomes has directories remember where their metadata is.
+// keepHomes has directories remember where their metadata is. One that cannot is gone by
+// the others.
 func (s *System) keepHomes(dirs []string) error {
+	var errs []error
 	for _, dir := range dirs {
 		if err := s.keepHome(dir); err != nil {
-			return fmt.Errorf("keep where the metadata is: %w", err)
+			errs = append(errs, err)
+			s.opts.Logger.Warn("a directory does not keep where its metadata is", slog.String("path", dir), slog.Any("error", err))
 		}
+	}
+	if len(errs) > 0 && len(errs) == len(dirs) {
+		return fmt.Errorf("keep where the metadata is: %w", errs[0])
 	}
 	return nil
 }

@@ -147,8 +147,10 @@ func (s *System) open(ctx context.Context) error {
 	if err := s.takeInventory(ctx, dirs); err != nil {
 		return err
 	}
-	if err := s.keepHomes(s.Directories()); err != nil {
-		return err
+	if s.opts.External != nil || s.opts.AcceptLoss {
+		if err := s.keepHomes(s.Directories()); err != nil {
+			return err
+		}
 	}
 	if err := s.keepMirrors(ctx); err != nil {
 		return err
