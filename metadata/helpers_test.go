@@ -24,7 +24,7 @@ func newEngine(tb testing.TB) kv.Engine {
 	if fdbengine.Wanted() {
 		return closing(tb, fdbengine.Engine(tb))
 	}
-	return closing(tb, mem.New(mem.Options{Remote: true}))
+	return closing(tb, mem.New(mem.Options{Remote: fdbengine.Remote()}))
 }
 
 func newPebble(tb testing.TB) kv.Engine {

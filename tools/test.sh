@@ -38,6 +38,9 @@ if [ -n "$race" ]; then
   "$GO" test -timeout 15m ./objects ./internal/testcluster ./internal/sim
 fi
 
+echo "== testing the metadata as if they were far away"
+UNDERCROFT_TEST_METADATA=remote "$GO" test -timeout 15m ./metadata ./iam/directory
+
 echo "== simulating ${SEEDS:=300} more seeds"
 "$GO" test -timeout 30m ./internal/sim -run '^TestSimulation$' -args -seeds "$SEEDS" -seed 2000
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/undercroft/undercroft/iam"
+	"github.com/undercroft/undercroft/internal/fdbcluster/fdbengine"
 	"github.com/undercroft/undercroft/metadata"
 	"github.com/undercroft/undercroft/metadata/kv"
 	"github.com/undercroft/undercroft/metadata/kv/mem"
@@ -28,7 +29,7 @@ func options() Options {
 
 func newEngine(tb testing.TB) kv.Engine {
 	tb.Helper()
-	e := mem.New(mem.Options{Remote: true})
+	e := mem.New(mem.Options{Remote: fdbengine.Remote()})
 	tb.Cleanup(func() {
 		if err := e.Close(); err != nil {
 			tb.Error(err)

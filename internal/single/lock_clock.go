@@ -46,3 +46,14 @@ func (j *lockClock) Step(ctx context.Context) (steward.Progress, error) {
 	}
 	return steward.Progress{Done: 1}, nil
 }
+
+// keepLockTime records the lock time at an end, however little time is left.
+func (s *System) keepLockTime(ctx context.Context) error {
+	if ctx.Err() != nil {
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeGrace)
+		defer cancel()
+		ctx = grace
+	}
+	_, err := s.DB.KeepLockTime(ctx, 0)
+	return err
+}

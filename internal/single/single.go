@@ -347,8 +347,7 @@ func (s *System) Close(ctx context.Context) error {
 		errs = append(errs, s.Store.Close(ctx))
 	}
 	if s.DB != nil && s.engine != nil && s.Err() == nil {
-		_, err := s.DB.KeepLockTime(ctx, 0)
-		errs = append(errs, err, s.disown(ctx))
+		errs = append(errs, s.keepLockTime(ctx), s.disown(ctx))
 	}
 	if s.engine != nil {
 		errs = append(errs, s.engine.Close())

@@ -16,8 +16,12 @@ import (
 	"github.com/undercroft/undercroft/metadata/kv/fdb"
 )
 
-// Variable names the engine that suites run on: "fdb", or "" for their usual one.
+// Variable names the engine that suites run on: "fdb", "remote" for one in memory
+// whose reads are sent ahead as if it were far away, or "" for their usual one.
 const Variable = "UNDERCROFT_TEST_METADATA"
+
+// Remote reports whether suites shall run on an engine that says it is remote.
+func Remote() bool { return os.Getenv(Variable) == "remote" }
 
 // Wanted reports whether suites shall run on FoundationDB.
 func Wanted() bool { return os.Getenv(Variable) == "fdb" }
