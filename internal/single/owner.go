@@ -88,7 +88,7 @@ func (s *System) own(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		now, err := s.claim(ctx, still >= ownerStill)
+		now, err := s.claim(ctx, seen, still >= ownerStill)
 		switch {
 		case errors.Is(err, kv.ErrUnknownCommit):
 			continue // the next look says
@@ -108,12 +108,14 @@ func (s *System) own(ctx context.Context) error {
 }
 
 // claim writes this process into the row where there is no other, or that one is
-// dead, and returns who is there now.
-func (s *System) claim(ctx context.Context, dead bool) (now claim, err error) {
+// dead, and returns who is there now. Who was dead is seen once more in the transaction: it
+// may have raised its stamp since the last look, and another process may be there instead.
+func (s *System) claim(ctx context.Context, seen claim, dead bool) (now claim, err error) {
 	here := s.lockedDisks()
 	err = s.changeClaim(ctx, func(c *claim) bool {
 		isElsewhere := func(id string) bool { return !slices.Contains(here, id) }
-		gone := c.Token == "" || dead || len(c.Disks) > 0 && !slices.ContainsFunc(c.Disks, isElsewhere)
+		still := dead && c.Token == seen.Token && c.Stamp == seen.Stamp
+		gone := c.Token == "" || still || len(c.Disks) > 0 && !slices.ContainsFunc(c.Disks, isElsewhere)
 		if gone {
 			*c = claim{Token: s.owner.token, Process: s.opts.External.Process, Disks: here}
 		}

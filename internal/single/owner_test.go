@@ -157,3 +157,56 @@ func TestTheDirectoriesOfAKilledServer(t *testing.T) {
 		}
 	})
 }
+
+// TestTheDeadIsSeenOnceMore: who raises his stamp right before he is taken for dead, or came in
+// place of the dead, keeps the directories.
+func TestTheDeadIsSeenOnceMore(t *testing.T) {
+	for name, sign := range map[string]func(map[string]any){
+		"a late stamp":    func(c map[string]any) { c["stamp"] = 8 },
+		"another process": func(c map[string]any) { c["token"], c["stamp"] = "other", 0 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e, fs := mem.New(mem.Options{Now: time.Now}), vfs.NewMem()
+				first, err := owning(t, e, fs, "/d1", "/d2")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := first.Close(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				o := single.Options{FS: fs, Now: time.Now, BufferMemory: 32 << 20}
+				o.Steward.Interval = -1
+				sharing(e)(&o)
+				beside, err := single.Open(t.Context(), o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ownerRow(t, beside, func(c map[string]any) {
+					clear(c)
+					c["token"], c["stamp"], c["process"], c["disks"] = "slow", 7, "a slow process", []string{"elsewhere"}
+				})
+				go func() { // between the look that tells, at 15 s, and the claim
+					<-time.After(18 * time.Second)
+					ownerRow(t, beside, sign)
+					if name == "another process" {
+						<-time.After(4 * time.Second) // it shows that it lives
+						ownerRow(t, beside, func(c map[string]any) { c["stamp"] = 1 })
+					}
+				}()
+				s, err := owning(t, e, fs, "/d1")
+				if !errors.Is(err, single.ErrOwned) {
+					t.Errorf("served beside one that lives: %v", err)
+				}
+				if s != nil {
+					if err := s.Close(t.Context()); err != nil {
+						t.Error(err)
+					}
+				}
+				if err := beside.Close(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
