@@ -59,9 +59,24 @@ func (s *Set) lockFile(n *node, held *io.Closer, name string) error {
 		return err
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	*held = l
+	released := n.released
+	if !released {
+		*held = l
+	}
+	s.mu.Unlock()
+	if released {
+		return errors.Join(errAborted, do(n, s.opts.Stall, l.Close))
+	}
 	return nil
+}
+
+// release gives a node's locks up for good: work on it that has not ended yet takes
+// none after that.
+func (s *Set) release(n *node) error {
+	s.mu.Lock()
+	n.released = true
+	s.mu.Unlock()
+	return errors.Join(s.unlock(n, &n.lock), s.unlock(n, &n.guard))
 }
 
 func (s *Set) unlock(n *node, held *io.Closer) error {

@@ -1,7 +1,6 @@
 package mirror
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -181,7 +180,7 @@ func (s *Set) admit(d Dir) (*node, error) {
 	moved.unreachable.Store(true)
 	s.nodes[i] = moved
 	if !s.closing.Load() {
-		s.jobs.Go(func() { _ = errors.Join(s.unlock(n, &n.lock), s.unlock(n, &n.guard)) }) // it is not there any more
+		s.jobs.Go(func() { _ = s.release(n) }) // it is not there any more
 	}
 	return moved, nil
 }
@@ -190,6 +189,8 @@ func (s *Set) admit(d Dir) (*node, error) {
 // the record, and may become a member. One that is known by another path is at
 // this one from now on; it must not be a member there.
 func (s *Set) Add(d Dir) error {
+	s.entry.Lock() // not while it is being forgotten
+	defer s.entry.Unlock()
 	n, err := s.admit(d)
 	if err == nil {
 		err = s.guard(n)

@@ -12,12 +12,16 @@ import (
 // ErrNoSpare says that no other directory can take the place of one that is to retire.
 var ErrNoSpare = errors.New("mirror: no other directory can take the metadata's files")
 
+// ErrChanged says that a directory was added or removed while it was to retire.
+var ErrChanged = errors.New("mirror: the directory was changed meanwhile")
+
 // Retire makes the set do without a directory: another one takes its place as
 // a member first, then a record without it, as member and as voter, is durable,
 // and its files are removed. It may be gone for good when Retire returns nil. It is
 // no candidate from the call on, in later runs neither, until it is added again.
 // [ErrNoSpare] says that there would be fewer members than wanted: it stays what it
-// was. It may be repeated, and waits as long as the copying takes.
+// was, and [ErrChanged] that it was added again meanwhile. It may be repeated, and waits as long as
+// the copying takes.
 func (s *Set) Retire(ctx context.Context, d Dir) error {
 	n, active := s.retiring(d)
 	if n == nil {
@@ -29,6 +33,8 @@ func (s *Set) Retire(ctx context.Context, d Dir) error {
 			return err
 		}
 	}
+	s.entry.Lock()
+	defer s.entry.Unlock()
 	if err := s.retire(n); err != nil {
 		return err
 	}
@@ -71,6 +77,10 @@ func (s *Set) retire(n *node) error {
 	s.publishing.Lock()
 	defer s.publishing.Unlock()
 	s.mu.Lock()
+	if !n.retired.Load() || !slices.Contains(s.nodes, n) { // forgotten, and perhaps added again
+		s.mu.Unlock()
+		return fmt.Errorf("%w: %s", ErrChanged, n.Path)
+	}
 	if n.role.Load() == active {
 		if staying := s.stayingLocked(); staying < max(s.want, 1) {
 			n.retired.Store(false)
@@ -95,7 +105,7 @@ func (s *Set) forget(n *node) {
 	n.busy.Add(1) // no candidate meanwhile
 	defer n.busy.Add(-1)
 	s.dropReaders(n)
-	err := errors.Join(s.unlock(n, &n.lock), s.unlock(n, &n.guard))
+	err := s.release(n)
 	for _, dir := range []string{n.files, n.sums} {
 		if rerr := s.at(n).RemoveAll(dir); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
 			err = errors.Join(err, rerr)
@@ -106,5 +116,5 @@ func (s *Set) forget(n *node) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.nodes = slices.DeleteFunc(s.nodes, func(o *node) bool { return o == n && n.gone() })
+	s.nodes = slices.DeleteFunc(s.nodes, func(o *node) bool { return o == n })
 }

@@ -3,8 +3,11 @@ package mirror_test
 import (
 	"errors"
 	"log/slog"
+	"sync"
 	"testing"
+	"testing/synctest"
 
+	"github.com/undercroft/undercroft/internal/vfs/faultfs"
 	"github.com/undercroft/undercroft/internal/vfs/mirror"
 )
 
@@ -87,5 +90,56 @@ func TestRetireWithoutSpare(t *testing.T) {
 		t.Errorf("the last member retires: %v", err)
 	}
 	s.mustRead(t, 20)
+	mustClose(t, s)
+}
+
+// TestAddedWhileItRetires: a directory is added again while the record without it is
+// being written, or its files are being removed. It is known and locked afterwards,
+// and the lock is free once the set is closed.
+func TestAddedWhileItRetires(t *testing.T) {
+	for _, during := range []faultfs.Rule{
+		{Kinds: faultfs.Create | faultfs.Write, Path: "/d3/membership"},
+		{Kinds: faultfs.Remove, Path: "/d2/metadata"},
+	} {
+		t.Run(during.Path[4:], func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { addedWhileItRetires(t, during) })
+		})
+	}
+}
+
+func addedWhileItRetires(t *testing.T, during faultfs.Rule) {
+	t.Helper()
+	fs, _ := newFaults(t)
+	u := setup{dirs: 3, members: 2}
+	s := mustStart(t, u, fs)
+	s.set.Maintain(2)
+	s.mustCommit(t, 1, 50)
+	end, stalled := make(chan struct{}), make(chan struct{}, 1)
+	during.Stall, during.Stalled = end, stalled
+	goOn := fs.Add(during)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := s.set.Retire(t.Context(), dirOf("/d2")); err != nil && !errors.Is(err, mirror.ErrChanged) {
+			t.Errorf("retire: %v", err)
+		}
+	})
+	<-stalled
+	wg.Go(func() { must(t, s.set.Add(dirOf("/d2"))) })
+	synctest.Wait()
+	goOn()
+	close(end)
+	wg.Wait()
+	s.set.Maintain(3)
+	must(t, s.set.Quiet(t.Context()))
+	if st := s.set.Status(); len(st.Members) != 3 || st.Voters != 3 || st.Degraded {
+		t.Errorf("with three members: %+v", st)
+	}
+	if lock, err := fs.Lock("/d2/membership.lock"); err == nil {
+		t.Error("it is not locked")
+		must(t, lock.Close())
+	}
+	mustClose(t, s)
+	s = mustStart(t, u, fs) // which takes all locks
+	s.mustRead(t, 50)
 	mustClose(t, s)
 }

@@ -100,16 +100,18 @@ type node struct {
 	problem     atomic.Pointer[error]
 	rest        rest      // under Set.mu
 	lock, guard io.Closer // of the files, of the record; under Set.mu
+	released    bool      // it takes no locks any more; under Set.mu
 }
 
 // Set is the file system that mirrors [Virtual].
 //
-// Locks, in order: names, file.mu, publishing, mu.
+// Locks, in order: entry, names, file.mu, publishing, mu.
 type Set struct {
 	opts Options
 	base vfs.FS
 	seed maphash.Seed // of hashes that compare copies
 
+	entry turn   // one directory is made known or forgotten at a time
 	names *rests // held for reading by changes of names, for writing by who needs them to rest
 	open  openFiles
 
@@ -149,7 +151,7 @@ func newSet(o Options) *Set {
 	s := &Set{
 		opts: o, base: o.FS, seed: maphash.MakeSeed(), healing: map[copyName]bool{},
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), ask: make(chan chan struct{}),
-		publishing: make(turn, 1), names: newRests(),
+		entry: make(turn, 1), publishing: make(turn, 1), names: newRests(),
 	}
 	s.open.files, s.open.readers = map[*file]bool{}, map[*reader]bool{}
 	for _, d := range o.Dirs {
@@ -337,7 +339,7 @@ func (s *Set) Close() error {
 	s.rest()
 	var errs []error
 	for _, n := range s.all() {
-		errs = append(errs, s.unlock(n, &n.lock), s.unlock(n, &n.guard))
+		errs = append(errs, s.release(n))
 	}
 	return errors.Join(errs...)
 }
