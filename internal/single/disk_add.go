@@ -132,6 +132,7 @@ func (s *System) takeIn(ctx context.Context, row metadata.Disk, path string, kno
 	if err != nil {
 		return err
 	}
+	s.remember(ctx, path)
 	// Before anything is put there that refers to it.
 	if err := s.putDisks(ctx, row); err != nil {
 		return errors.Join(err, d.Close())

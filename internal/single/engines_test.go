@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -98,6 +99,39 @@ func (s *shop) holdsNothingElse(o single.Options) {
 	if err := single.CheckOffline(s.t.Context(), o, &out); err != nil {
 		s.t.Errorf("%v: %s", err, out.String())
 	}
+}
+
+// TestDirectoriesThatComeLater: a disk that is added after a move, or was away during one and
+// comes back while the store runs, goes with the others at the next start.
+func TestDirectoriesThatComeLater(t *testing.T) {
+	s, embedded := exporting(t)
+	if embedded.External != nil {
+		t.Skip("the metadata is elsewhere already")
+	}
+	whole := s.exported().Bytes()
+	s.Stop()
+	shared, fewer := *embedded, *embedded
+	fewer.Dirs = embedded.Dirs[1:]
+	share := sharing(newEngine(t))
+	share(&shared)
+	share(&fewer)
+	_, _, err := single.ImportOffline(t.Context(), fewer, bytes.NewReader(whole), single.ImportOptions{})
+	s.must(err)
+	store, err := single.Open(t.Context(), fewer)
+	s.must(err)
+	s.must(shared.FS.MkdirAll("/new", 0o755))
+	for _, dir := range []string{embedded.Dirs[0], "/new"} {
+		_, err := store.AddDisk(t.Context(), dir)
+		s.must(err)
+	}
+	s.must(store.Close(t.Context()))
+	shared.Dirs = append(slices.Clone(embedded.Dirs), "/new")
+	store, err = single.Open(t.Context(), shared)
+	s.must(err)
+	if missing := store.Missing(); len(missing) > 0 {
+		t.Errorf("%+v", missing)
+	}
+	s.must(store.Close(t.Context()))
 }
 
 // TestImportIntoSharedGoesOn: an import that was cut off is no store, and goes on.

@@ -1,6 +1,7 @@
 package single
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -98,6 +99,14 @@ func (s *System) keepHomes(dirs []string) error {
 		return fmt.Errorf("keep where the metadata is: %w", errs[0])
 	}
 	return nil
+}
+
+// remember is keepHomes for a directory that comes while the store runs: without it the next
+// start would take it for one of the metadata that it had before.
+func (s *System) remember(ctx context.Context, dir string) {
+	if err := s.answers(ctx, dir, func() error { return s.keepHome(dir) }); err != nil {
+		s.opts.Logger.WarnContext(ctx, "a directory does not keep where its metadata is", slog.String("path", dir), slog.Any("error", err))
+	}
 }
 
 func (s *System) keepHome(dir string) error {

@@ -229,6 +229,7 @@ func (s *System) takeBack(ctx context.Context, row metadata.Disk, path string) e
 	if old != nil {
 		s.roster.failedAgain(id, s.opts.Now())
 	}
+	s.remember(ctx, path)
 	if err := s.returned(ctx, row, d); err != nil {
 		return fmt.Errorf("take disk %s back: %w", id, err)
 	}
