@@ -88,7 +88,10 @@ func (c *Cluster) create(ctx context.Context) error {
 	if _, err := c.CLI(ctx, c.configure()); err != nil {
 		return err
 	}
-	return c.Await(ctx)
+	if err := c.Await(ctx); err != nil || c.Processes == 1 {
+		return err
+	}
+	return c.settle(ctx)
 }
 
 // freeAddresses are addresses of this machine that nobody listened on a moment ago.
