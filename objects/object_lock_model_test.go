@@ -34,7 +34,7 @@ type lockRun struct {
 
 	clock    time.Time
 	shown    atomic.Pointer[time.Time] // clock, to who asks in the background
-	lockTime time.Time // never goes back
+	lockTime time.Time                 // never goes back
 	byRule   objects.ObjectLock
 	versions []lockedVersion // of the key "k", newest first
 }
