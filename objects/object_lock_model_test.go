@@ -33,7 +33,8 @@ type lockRun struct {
 	rng *rand.Rand
 
 	clock    time.Time
-	lockTime time.Time // never goes back
+	shown    atomic.Pointer[time.Time] // clock, to who asks in the background
+	lockTime time.Time                 // never goes back
 	byRule   objects.ObjectLock
 	versions []lockedVersion // of the key "k", newest first
 }
@@ -42,7 +43,9 @@ func newLockRun(t *testing.T, seed uint64, faults mem.Faults) *lockRun {
 	t.Helper()
 	r := &lockRun{t: t, rng: rand.New(rand.NewPCG(seed, 7)), clock: time.UnixMilli(1_795_000_000_000).UTC()}
 	r.lockTime = r.clock
-	r.shaky = newShakyAt(t, faults, func() time.Time { return r.clock })
+	first := r.clock
+	r.shown.Store(&first)
+	r.shaky = newShakyAt(t, faults, func() time.Time { return *r.shown.Load() })
 	_, err := r.CreateBucket(mem.Quiet(t.Context()), objects.CreateBucketInput{Name: vault, Owner: owner, ObjectLock: true})
 	if err != nil {
 		t.Fatal(err)
@@ -133,7 +136,9 @@ func (r *lockRun) step(ctx context.Context) {
 
 func (r *lockRun) moveClock() {
 	hours := r.rng.IntN(120) - 40
-	r.clock = r.clock.Add(time.Duration(hours) * time.Hour)
+	next := r.clock.Add(time.Duration(hours) * time.Hour)
+	r.shown.Store(&next)
+	r.clock = next
 	if r.clock.After(r.lockTime) {
 		r.lockTime = r.clock
 	}

@@ -246,8 +246,8 @@ func TestRedundancyOfUnsealedPartitions(t *testing.T) {
 	published, _ := inherit(t, w)
 	row := w.row(t, published.placed.Extent.Partition)
 	w.disk(row.Shards[1]).Lose(shardID(row.ID, 1))
-	now := time.Now()
-	s := w.open(t, Options{Capacity: minCapacity, Now: func() time.Time { return now }})
+	now := newHandClock(time.Now())
+	s := w.open(t, Options{Capacity: minCapacity, Now: now.now})
 	defer closeStore(t, s)
 	if x, err := s.Redundancy(t.Context()); err != nil || x.Whole() || x.Short[1] != 1 {
 		t.Errorf("with a shard lost: %+v, %v", x, err)
@@ -260,7 +260,7 @@ func TestRedundancyOfUnsealedPartitions(t *testing.T) {
 		t.Errorf("with a stripe that cannot be read: %+v, %v", x, err)
 	}
 	damager{w, row}.flip(t, 0, published.placed.Extent.Stripe, 200_000)
-	now = now.Add(sealRetry)
+	now.add(sealRetry)
 	if n, err := s.SealIdle(t.Context()); n != 1 || err != nil {
 		t.Fatalf("sealed %d, %v", n, err)
 	}

@@ -178,8 +178,8 @@ func TestCancelledReadsAreNoDamage(t *testing.T) {
 // A view that was read before a move and remembered after it is not used for ever.
 func TestStaleViewIsGivenUp(t *testing.T) {
 	w := newSealedWorld(t, newWorld(t, 4), Scheme{2, 1})
-	now := time.Now()
-	s := w.open(t, Options{Scheme: Scheme{2, 1}, Capacity: minCapacity, Now: func() time.Time { return now }})
+	now := newHandClock(time.Now())
+	s := w.open(t, Options{Scheme: Scheme{2, 1}, Capacity: minCapacity, Now: now.now})
 	defer closeStore(t, s)
 	stale, err := s.views.get(t.Context(), w.id)
 	if err != nil {
@@ -189,7 +189,7 @@ func TestStaleViewIsGivenUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.views.views[w.id] = stale
-	now = now.Add(2 * absence)
+	now.add(2 * absence)
 	w.holds(t, s)
 	before := s.Status().Counters.Reconstructed
 	w.holds(t, s)

@@ -257,8 +257,8 @@ func TestInheritedPartitionIsVerifiedBeforeItsSeal(t *testing.T) {
 			for _, shard := range c.shards {
 				damager{w, row}.flip(t, shard, c.broken(published, garbage).placed.Extent.Stripe, 200_000)
 			}
-			now := time.Now()
-			s := w.open(t, Options{Capacity: minCapacity, Now: func() time.Time { return now }})
+			now := newHandClock(time.Now())
+			s := w.open(t, Options{Capacity: minCapacity, Now: now.now})
 			defer closeStore(t, s)
 			if row := w.row(t, row.ID); row.State != metadata.PartitionClosing || row.Epoch != 2 {
 				t.Errorf("taken over: %+v", row)
@@ -277,7 +277,7 @@ func TestInheritedPartitionIsVerifiedBeforeItsSeal(t *testing.T) {
 			for _, shard := range c.shards { // the damage goes, and so does the obstacle
 				damager{w, row}.flip(t, shard, published.placed.Extent.Stripe, 200_000)
 			}
-			now = now.Add(sealRetry)
+			now.add(sealRetry)
 			if n, err := s.SealIdle(t.Context()); n != 1 || err != nil {
 				t.Errorf("sealed %d, %v", n, err)
 			}

@@ -24,7 +24,7 @@ type history struct {
 	t    *testing.T
 	rng  *rand.Rand
 	sc   Scheme
-	now  time.Time
+	now  *handClock
 	s    *Store
 	live map[metadata.DataID]stored
 	next uint64
@@ -38,7 +38,7 @@ type history struct {
 func newHistory(t *testing.T, seed uint64, sc Scheme, disks int) *history {
 	t.Helper()
 	h := &history{
-		t: t, rng: rand.New(rand.NewPCG(seed, 77)), sc: sc, now: time.Unix(1_790_000_000, 0),
+		t: t, rng: rand.New(rand.NewPCG(seed, 77)), sc: sc, now: newHandClock(time.Unix(1_790_000_000, 0)),
 		live: map[metadata.DataID]stored{}, away: map[int]bool{}, old: map[int]*memory.Disk{},
 	}
 	engine := mem.New(mem.Options{Now: time.Now, Faults: mem.Faults{Seed: seed, Hook: func(p mem.Point) mem.Fault {
@@ -74,7 +74,7 @@ func (h *history) start() {
 	}
 	s, err := Open(h.t.Context(), h.db, Options{
 		Disks: out, KnownDisks: len(h.disks), Scheme: h.sc, Capacity: minCapacity, MinColumn: 16 << 10,
-		Now: func() time.Time { return h.now },
+		Now: h.now.now,
 	})
 	if err != nil {
 		h.t.Fatal(err)
@@ -221,7 +221,7 @@ func (h *history) job() {
 	if err != nil {
 		h.note("job: %v", err)
 	}
-	h.now = h.now.Add(time.Duration(h.rng.IntN(600)) * time.Second)
+	h.now.add(time.Duration(h.rng.IntN(600)) * time.Second)
 }
 
 // holds reads everything.
@@ -258,7 +258,7 @@ func (h *history) heal() {
 	}
 	for round := 0; ; round++ {
 		again := false
-		h.now = h.now.Add(time.Hour)
+		h.now.add(time.Hour)
 		if _, err := h.s.SealIdle(h.t.Context()); err != nil {
 			h.note("seal: %v", err)
 			again = true

@@ -286,11 +286,11 @@ func TestReconcileGoesPastABadDisk(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	now := time.Now()
+	now := newHandClock(time.Now())
 	disks := w.attached()
 	bad := &unlisted{Disk: disks[0]}
 	disks[0] = bad
-	s := w.open(t, Options{Capacity: minCapacity, Disks: disks, Now: func() time.Time { return now }})
+	s := w.open(t, Options{Capacity: minCapacity, Disks: disks, Now: now.now})
 	defer closeStore(t, s)
 	run := func() (unknown, failed int) {
 		for range 8 {
@@ -306,7 +306,7 @@ func TestReconcileGoesPastABadDisk(t *testing.T) {
 		t.Errorf("%d shards were set aside, %d failures", unknown, failed)
 	}
 	bad.well = true
-	now = now.Add(reconcileRetry)
+	now.add(reconcileRetry)
 	if unknown, failed := run(); unknown != 1 || failed != 0 {
 		t.Errorf("%d shards were set aside, %d failures", unknown, failed)
 	}
