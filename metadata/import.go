@@ -93,27 +93,55 @@ func (m *importer) run(ctx context.Context) error {
 	if err := m.begin(ctx); err != nil {
 		return err
 	}
-	for {
-		kind, payload, err := m.in.next()
-		switch {
-		case err != nil:
-			return err
-		case kind == chunkEnd:
-			return m.readEnd(ctx, payload)
-		case kind != chunkRows:
-			return fmt.Errorf("%w: chunk of an unknown kind %q", ErrNoExport, kind)
-		}
-		rows, err := m.parse(payload)
-		if err != nil {
-			return err
-		}
+	err := m.readRows(func(rows []row) error {
 		if m.seen++; m.seen > m.done {
 			if err := m.write(ctx, rows); err != nil {
 				return err
 			}
 		}
 		m.o.Progress(m.totals)
+		return nil
+	})
+	if err != nil {
+		return err
 	}
+	return m.update(ctx, func(tx *Tx) error {
+		tx.set(tx.keys.format(), m.format)
+		return nil
+	})
+}
+
+// readRows reads the chunks after the first, and hands their rows to each. It ends
+// without an error only where the stream is whole.
+func (m *importer) readRows(each func([]row) error) error {
+	for {
+		kind, payload, err := m.in.next()
+		switch {
+		case err != nil:
+			return err
+		case kind == chunkEnd:
+			return m.readEnd(payload)
+		case kind != chunkRows:
+			return fmt.Errorf("%w: chunk of an unknown kind %q", ErrNoExport, kind)
+		}
+		rows, err := m.parse(payload)
+		if err == nil {
+			err = each(rows)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// CheckExport reads a whole export, and writes nothing: whoever deletes a state for it knows
+// before that that it is not damaged.
+func CheckExport(r io.Reader) error {
+	m := &importer{in: chunkReader{r: bufio.NewReaderSize(r, 1<<20), sum: sha256.New()}}
+	if err := m.readHeader(); err != nil {
+		return err
+	}
+	return m.readRows(func([]row) error { return nil })
 }
 
 func (m *importer) readHeader() (err error) {
@@ -237,7 +265,7 @@ func (m *importer) write(ctx context.Context, rows []row) error {
 }
 
 // readEnd holds the stream against what it says of itself.
-func (m *importer) readEnd(ctx context.Context, payload []byte) error {
+func (m *importer) readEnd(payload []byte) error {
 	want := binary.BigEndian.AppendUint64(nil, uint64(m.totals.Rows))
 	want = binary.BigEndian.AppendUint64(want, uint64(m.totals.Bytes))
 	want = append(want, m.in.before...)
@@ -250,10 +278,7 @@ func (m *importer) readEnd(ctx context.Context, payload []byte) error {
 	if _, err := m.in.r.ReadByte(); !errors.Is(err, io.EOF) {
 		return fmt.Errorf("%w: something follows its end", ErrNoExport)
 	}
-	return m.update(ctx, func(tx *Tx) error {
-		tx.set(tx.keys.format(), m.format)
-		return nil
-	})
+	return nil
 }
 
 // verify runs the checker and ends the import.

@@ -142,6 +142,7 @@ func importOffline(ctx context.Context, p process, in *verbInput) error {
 	if err != nil {
 		return err
 	}
+	_, replace := in.given["replace"]
 	var from io.Reader = os.Stdin
 	if name := in.argument(0); name != "-" {
 		f, err := vfs.Default().Open(name)
@@ -149,9 +150,12 @@ func importOffline(ctx context.Context, p process, in *verbInput) error {
 			return fmt.Errorf("open %s: %w", name, err)
 		}
 		defer func() { _ = f.Close() }() // nothing was written
-		from = f
+		if from = f; replace {
+			if err := checkWhole(f); err != nil {
+				return err
+			}
+		}
 	}
-	_, replace := in.given["replace"]
 	_, accept := in.given["accept-problems"]
 	totals, summary, err := single.ImportOffline(ctx, o, from, single.ImportOptions{
 		Replace: replace, AcceptProblems: accept,
@@ -170,6 +174,19 @@ func importOffline(ctx context.Context, p process, in *verbInput) error {
 		return err
 	}
 	return write(in.stdout, totalsText("imported", totals)+"\n"+summary.String()+"\n")
+}
+
+// checkWhole reads a file that is to be imported, where it can be read twice, before what is
+// there is deleted for it.
+func checkWhole(f vfs.File) error {
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return err
+	}
+	if err := metadata.CheckExport(io.NewSectionReader(f, 0, info.Size())); err != nil {
+		return fmt.Errorf("nothing is replaced: %w", err)
+	}
+	return nil
 }
 
 // progressEvery is how many bytes of rows there are between two lines of progress.

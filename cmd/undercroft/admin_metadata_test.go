@@ -48,6 +48,13 @@ func TestExportAndImportOfMetadata(t *testing.T) {
 	}
 	half := filepath.Join(dir, "half")
 	place(t, half, string(whole[:len(whole)-1]))
+	if _, err := offlineRun(exitFailure, "import", half, "--data", data, "--replace"); !strings.Contains(err, "nothing is replaced") {
+		t.Errorf("%q", err)
+	}
+	offlineRun(exitOK, "export", filepath.Join(dir, "again.export"), "--offline", "--data", data)
+	if out, _ := offlineRun(exitOK, "import", offline, "--data", data, "--replace"); !strings.Contains(out, "imported ") {
+		t.Errorf("%q", out)
+	}
 	offlineRun(exitFailure, "import", half, "--data", other)
 	code, _, stderr := runOnce(t, assemble, nil, append([]string{"server", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--data=" + other}, rootArgs()...)...)
 	if code != exitFailure || !strings.Contains(stderr, "import did not end") {
