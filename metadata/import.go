@@ -135,7 +135,7 @@ func (m *importer) readRows(each func([]row) error) error {
 }
 
 // CheckExport reads a whole export, and writes nothing: whoever deletes a state for it knows
-// before that that it is not damaged.
+// first that it is not damaged.
 func CheckExport(r io.Reader) error {
 	m := &importer{in: chunkReader{r: bufio.NewReaderSize(r, 1<<20), sum: sha256.New()}}
 	if err := m.readHeader(); err != nil {

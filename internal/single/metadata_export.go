@@ -154,6 +154,9 @@ func (s *System) adopt(ctx context.Context, dirs *directories) (err error) {
 // above the interval of their leases.
 const runningTerm = 25 * time.Second
 
+// ErrInUse says that servers use what is to be replaced, whatever else is said.
+var ErrInUse = errors.New("servers use it")
+
 // refuseRunning refuses to import over a state that servers use. A server that is dead has
 // left a row l whose stamp stands still.
 func (s *System) refuseRunning(ctx context.Context) error {
@@ -182,7 +185,7 @@ func (s *System) refuseRunning(ctx context.Context) error {
 	after, err := holders(ctx, db)
 	for _, h := range after {
 		if err == nil && !slices.Contains(before, h) {
-			err = fmt.Errorf("%w in %s: servers use it; stop them first", metadata.ErrNotEmpty, s.opts.External.Place)
+			err = fmt.Errorf("%w: the metadata in %s; stop them first", ErrInUse, s.opts.External.Place)
 		}
 	}
 	return err
