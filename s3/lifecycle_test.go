@@ -224,6 +224,8 @@ func FuzzDecodeLifecycle(f *testing.F) {
 	f.Add(lifecycleOf("<Rule><Filter><And><Prefix>p</Prefix><Tag><Key>k</Key><Value>v</Value></Tag></And></Filter>" + enabled + oneDay + "</Rule>"))
 	f.Add(lifecycleOf("<Rule><ID>a</ID><Prefix>p</Prefix>" + enabled + lifecycleMoves("Transition", "Date", "2030-01-01", "COLD") + "</Rule>"))
 	f.Add(lifecycleOf("<Rule><Filter/>" + enabled + lifecycleMoves("NoncurrentVersionTransition", "NoncurrentDays", 3, "COLD") + "</Rule>"))
+	f.Add(lifecycleOf("<Rule><Filter/>" + enabled + lifecycleMoves("NoncurrentVersionTransition", "NoncurrentDays", 0, "") + "</Rule>"))
+	f.Add(lifecycleOf("<Rule><Filter/>" + enabled + lifecycleMoves("Transition", "Days", 0, " ") + "</Rule>"))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		all := func(s3.StorageClass) bool { return true }
 		made := 0

@@ -326,10 +326,10 @@ func (x *xmlReader) lifecycleTransition() (LifecycleTransition, error) {
 		}
 		return unknownElement(name)
 	})
-	if err == nil && (days == date || !class) {
+	t.Class = StorageClass(strings.TrimSpace(text))
+	if err == nil && (days == date || t.Class == "") {
 		err = malformed("transition without one of Days and Date, or without a class")
 	}
-	t.Class = StorageClass(strings.TrimSpace(text))
 	return t, err
 }
 
@@ -352,10 +352,10 @@ func (x *xmlReader) noncurrent(action string) (NoncurrentTransition, error) {
 		}
 		return unknownElement(name)
 	})
-	if err == nil && (!days || class == expires) {
+	t.Class = StorageClass(strings.TrimSpace(text))
+	if err == nil && (!days || !expires && t.Class == "") {
 		err = malformed(action + " without NoncurrentDays or a class")
 	}
-	t.Class = StorageClass(strings.TrimSpace(text))
 	return t, err
 }
 
