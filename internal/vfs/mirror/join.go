@@ -61,12 +61,12 @@ func (s *Set) maintain() {
 	timer := time.NewTimer(s.opts.Retry)
 	defer timer.Stop()
 	for {
-		s.fill()
+		s.fillPatiently()
 		timer.Reset(s.opts.Retry)
 		select {
 		case <-s.wake:
 		case done := <-s.ask:
-			s.fill()
+			s.fillPatiently()
 			close(done)
 		case <-timer.C:
 			s.retry()
@@ -74,6 +74,38 @@ func (s *Set) maintain() {
 			return
 		}
 	}
+}
+
+// A directory may be busy for a moment with a record that the others have already:
+// busyWait is between two looks at it, of which there are busyLooks at most.
+const (
+	busyWait  = 10 * time.Millisecond
+	busyLooks = 100
+)
+
+// fillPatiently is fill, that waits for directories that are busy.
+func (s *Set) fillPatiently() {
+	s.fill()
+	for looks := 0; looks < busyLooks && s.isBusy() && !s.closing.Load(); looks++ {
+		timer := time.NewTimer(busyWait)
+		select {
+		case <-timer.C:
+		case <-s.stop:
+			timer.Stop()
+			return
+		}
+		s.fill()
+	}
+}
+
+// isBusy reports whether a member is missing, and a directory could become one if
+// it were not busy.
+func (s *Set) isBusy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Err() == nil && s.stayingLocked() < s.want && slices.ContainsFunc(s.nodes, func(n *node) bool {
+		return n.mayJoin() && n.busy.Load() != 0
+	})
 }
 
 // retry gives every directory another chance.
@@ -147,11 +179,16 @@ func (s *Set) candidate() *node {
 		return nil
 	}
 	for _, n := range s.nodes {
-		if n.role.Load() == outside && !n.witness && !n.retired.Load() && !n.unreachable.Load() && n.problem.Load() == nil && n.busy.Load() == 0 {
+		if n.mayJoin() && n.busy.Load() == 0 {
 			return n
 		}
 	}
 	return nil
+}
+
+// mayJoin reports whether a node is no member, and nothing is known against it.
+func (n *node) mayJoin() bool {
+	return n.role.Load() == outside && !n.witness && !n.retired.Load() && !n.unreachable.Load() && n.problem.Load() == nil
 }
 
 // leave ends the joining of a node.

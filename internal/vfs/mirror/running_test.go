@@ -90,7 +90,7 @@ func TestSpareTakesOver(t *testing.T) {
 			stop := make(chan struct{})
 			last := 600
 			go func() {
-				for {
+				for last < 1600 { // more would only be read again below
 					select {
 					case <-stop:
 						done <- nil
@@ -103,6 +103,7 @@ func TestSpareTakesOver(t *testing.T) {
 					}
 					last++
 				}
+				done <- nil
 			}()
 			said.await(t, "metadata mirror is up to date /d3")
 			close(stop)
