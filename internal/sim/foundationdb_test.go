@@ -137,16 +137,7 @@ func TestSimulationOnFoundationDB(t *testing.T) {
 	c := fdbcluster.Shared(t, fdbcluster.Three(fdbcluster.Redwood))
 	op := newOperator(t)
 	own := foundationFaults(c, op)
-	list := []uint64{0, 1, 2, 3}
-	switch {
-	case *seeds > 0:
-		list = nil
-		for i := range *seeds {
-			list = append(list, *seed+uint64(i))
-		}
-	case testing.Short():
-		list = list[:1]
-	}
+	list := outsideSeeds()
 	seen := map[string]int{}
 	for _, s := range list { // one after the other: they share the processes
 		t.Run(fmt.Sprint(s), func(t *testing.T) {

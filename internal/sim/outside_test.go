@@ -144,11 +144,8 @@ func outsideFaults(own ...fault) (out []fault) {
 	return append(out, own...)
 }
 
-// TestSimulationOutside is the simulation with metadata that is not on the disks.
-func TestSimulationOutside(t *testing.T) {
-	if raceEnabled {
-		t.Skip("not with the race detector: see TestSimulation")
-	}
+// outsideSeeds are those asked for, or the first few.
+func outsideSeeds() []uint64 {
 	list := []uint64{0, 1, 2, 3}
 	switch {
 	case *seeds > 0:
@@ -159,6 +156,15 @@ func TestSimulationOutside(t *testing.T) {
 	case testing.Short():
 		list = list[:1]
 	}
+	return list
+}
+
+// TestSimulationOutside is the simulation with metadata that is not on the disks.
+func TestSimulationOutside(t *testing.T) {
+	if raceEnabled {
+		t.Skip("not with the race detector: see TestSimulation")
+	}
+	list := outsideSeeds()
 	t.Run("seed", func(t *testing.T) {
 		for _, s := range list {
 			t.Run(fmt.Sprint(s), func(t *testing.T) {
