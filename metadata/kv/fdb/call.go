@@ -45,7 +45,7 @@ type call struct {
 // future of it then gets an error. Without that, and without the timeout, a call
 // would wait as long as the cluster is away.
 func (e *Engine) run(ctx context.Context, o *kv.TxOptions, once func(*attempt) error) error {
-	if err := e.enter(); err != nil {
+	if err := e.calls.Begin(); err != nil {
 		return err
 	}
 	defer e.calls.Done()

@@ -5,7 +5,6 @@ package fdb
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/undercroft/undercroft/metadata/kv"
@@ -23,10 +22,7 @@ type Engine struct {
 	loop   txn.Loop      // of its deadlines only: the client library knows pauses of its own
 	slots  chan struct{} // one for each transaction under way
 	count  counters
-
-	mu     sync.Mutex // guards what follows
-	closed bool
-	calls  sync.WaitGroup
+	calls  txn.Calls
 }
 
 var (
@@ -62,25 +58,10 @@ func (e *Engine) Remote() bool { return true }
 
 // Close ends the engine after the calls under way.
 func (e *Engine) Close() error {
-	e.mu.Lock()
-	if e.closed {
-		e.mu.Unlock()
-		return kv.ErrClosed
+	if err := e.calls.End(); err != nil {
+		return err
 	}
-	e.closed = true
-	e.mu.Unlock()
-	e.calls.Wait()
 	process.release(e.handle)
-	return nil
-}
-
-func (e *Engine) enter() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.closed {
-		return kv.ErrClosed
-	}
-	e.calls.Add(1)
 	return nil
 }
 

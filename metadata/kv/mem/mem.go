@@ -40,14 +40,14 @@ type Engine struct {
 	remote   bool
 	outage   *Outage // nil: there is never one
 
+	calls txn.Calls
+
 	mu      sync.Mutex // guards what follows
 	head    snapshot
 	commits []commit       // by version, from the oldest that a reader needs
 	floor   uint64         // commits up to it are forgotten
 	reading map[uint64]int // running Updates by read version
 	past    []snapshot     // that sessions may read, the latest last
-	calls   sync.WaitGroup
-	closed  bool
 }
 
 var (
@@ -77,30 +77,12 @@ func (e *Engine) Name() string { return "mem" }
 
 // Close ends the engine after the calls under way.
 func (e *Engine) Close() error {
-	e.mu.Lock()
-	if e.closed {
-		e.mu.Unlock()
-		return kv.ErrClosed
-	}
-	e.closed = true
-	e.mu.Unlock()
-	e.calls.Wait()
-	return nil
-}
-
-func (e *Engine) enter() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.closed {
-		return kv.ErrClosed
-	}
-	e.calls.Add(1)
-	return nil
+	return e.calls.End()
 }
 
 // View runs fn on the latest version.
 func (e *Engine) View(ctx context.Context, o kv.TxOptions, fn func(kv.Reader) error) error {
-	if err := e.enter(); err != nil {
+	if err := e.calls.Begin(); err != nil {
 		return err
 	}
 	defer e.calls.Done()
@@ -116,7 +98,7 @@ func (e *Engine) View(ctx context.Context, o kv.TxOptions, fn func(kv.Reader) er
 
 // Update runs fn and commits what it wrote.
 func (e *Engine) Update(ctx context.Context, o kv.TxOptions, fn func(kv.Tx) error) (kv.Commit, error) {
-	if err := e.enter(); err != nil {
+	if err := e.calls.Begin(); err != nil {
 		return kv.Commit{}, err
 	}
 	defer e.calls.Done()

@@ -23,11 +23,12 @@ var (
 
 // Pin holds the latest version.
 func (e *Engine) Pin() (kv.Pin, error) {
+	if err := e.calls.Begin(); err != nil {
+		return nil, err
+	}
+	defer e.calls.Done()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.closed {
-		return nil, kv.ErrClosed
-	}
 	return &pin{e: e, snap: e.head}, nil
 }
 
@@ -41,7 +42,7 @@ func (p *pin) Begin() (txn.Snapshot, error) {
 
 // View runs fn on the version.
 func (p *pin) View(ctx context.Context, fn func(kv.Reader) error) error {
-	if err := p.e.enter(); err != nil {
+	if err := p.e.calls.Begin(); err != nil {
 		return err
 	}
 	defer p.e.calls.Done()
