@@ -178,7 +178,8 @@ func TestSlowMachineIsWaitedFor(t *testing.T) {
 			d.Delay(hold)
 		}
 		p := submit(t, s, data)
-		time.AfterFunc(3*defaultAppendTimeout, func() { close(hold) })
+		// Between two looks of the writer, which would else see some disks done and others not.
+		time.AfterFunc(7*defaultAppendTimeout/2, func() { close(hold) })
 		placed, err := p.Wait(t.Context())
 		p.Done()
 		if err != nil || placed.Extent.Partition != before.Partition {

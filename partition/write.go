@@ -209,7 +209,6 @@ func (s *Store) collect(p *openPartition, frames []blobd.Append, results <-chan 
 // errSlow is an append or another call to a disk that was given up.
 var errSlow = errors.New("the disk took too long")
 
-// appendFailed draws the consequences for the disk and returns the error.
 // fullDisks says of a write that failed for want of space on a disk that there
 // is no space: the disks that have some were tried.
 func fullDisks(err error) error {
@@ -219,6 +218,7 @@ func fullDisks(err error) error {
 	return err
 }
 
+// appendFailed draws the consequences for the disk and returns the error.
 func (s *Store) appendFailed(p *openPartition, r result) error {
 	d := p.disks[r.shard]
 	err := fmt.Errorf("append to %s on disk %s: %w", p.shard(r.shard), d.ID(), r.err)
