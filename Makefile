@@ -19,7 +19,7 @@ GOFUMPT := $(TOOLS)/gofumpt
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
 .DEFAULT_GOAL := help
-.PHONY: help run build build-fdb test test-fdb test-quick fuzz sim lint fmt fmt-check vet check compat s3-tests bench docs deadcode tools clean
+.PHONY: help run build build-fdb test stress test-fdb test-quick fuzz sim lint fmt fmt-check vet check compat s3-tests bench docs deadcode tools clean
 
 help: ## List the targets
 	@echo "Targets:"
@@ -39,6 +39,9 @@ test: ## All tests with the race detector, after a short fuzzing of every target
 
 test-quick: ## The tests that -short leaves, without the race detector
 	$(GO) test -short -timeout 5m ./...
+
+stress: ## Repeat each test of PKG=./partition with the race detector, BUDGET=6 seconds each, to find what fails now and then
+	GO='$(GO)' RUN='$(RUN)' BUDGET='$(or $(BUDGET),6)' tools/stress.sh $(PKG)
 
 test-fdb: ## All tests that need FoundationDB, on clusters of fdbserver processes that they start
 	@GO='$(GO)' tools/fdb.sh test
