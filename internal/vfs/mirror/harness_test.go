@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strconv"
 	"testing"
+	"time"
 
 	pebblevfs "github.com/cockroachdb/pebble/v2/vfs"
 
@@ -95,9 +96,13 @@ func mustClose(t *testing.T, s *store) {
 	}
 }
 
+// patience is for writes inside which a test looks at what a crash leaves: that
+// takes as long as it takes.
+const patience = time.Hour
+
 // commit writes number n: into a row of its own, and into the counter's.
 func (s *store) commit(ctx context.Context, n int) error {
-	_, err := s.engine.Update(ctx, kv.TxOptions{}, func(tx kv.Tx) error {
+	_, err := s.engine.Update(ctx, kv.TxOptions{Timeout: patience}, func(tx kv.Tx) error {
 		tx.Set([]byte("count"), []byte(strconv.Itoa(n)))
 		tx.Set(fmt.Appendf(nil, "row-%06d", n), append(make([]byte, 1500), byte(n)))
 		return nil
@@ -107,7 +112,7 @@ func (s *store) commit(ctx context.Context, n int) error {
 
 // read is the counter, after checking that every row up to it is there.
 func (s *store) read(ctx context.Context) (n int, err error) {
-	err = s.engine.View(ctx, kv.TxOptions{}, func(r kv.Reader) error {
+	err = s.engine.View(ctx, kv.TxOptions{Timeout: patience}, func(r kv.Reader) error {
 		v, err := r.Get([]byte("count")).Wait()
 		if err != nil || v == nil {
 			return err
