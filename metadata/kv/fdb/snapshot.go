@@ -83,7 +83,9 @@ func (s *snapshot) StartGeneration() kv.Future {
 	case s.reused:
 		s.generation = &read{value: s.stamp.Generation}
 	default:
+		s.Touch()
 		s.generation = s.start(fdb.Key(generationKey))
+		s.generation.version = s.version
 	}
 	return s.generation
 }
@@ -150,8 +152,11 @@ func (s *snapshot) Backward(r kv.Range) (txn.Cursor, error) {
 type read struct {
 	a      *attempt
 	future fdb.FutureByteSlice // nil once it was waited for
-	value  []byte
-	err    error
+	// version is set where the value comes with it: in the library such a read never
+	// ends when there is no version, because the database is locked or throttled.
+	version fdb.FutureInt64
+	value   []byte
+	err     error
 }
 
 func (r *read) ready() bool { return r.future == nil || r.future.IsReady() }
@@ -161,8 +166,15 @@ func (r *read) Wait() ([]byte, error) {
 	if r.future == nil {
 		return r.value, r.err
 	}
-	value, err := r.future.Get()
+	var value []byte
+	var err error
+	if r.version != nil {
+		_, err = r.version.Get()
+	}
+	if err == nil {
+		value, err = r.future.Get()
+	}
 	r.value, r.err = value, r.a.failed(err)
-	r.a, r.future = nil, nil // so that the collector may free it in the library
+	r.a, r.future, r.version = nil, nil, nil // so that the collector may free it in the library
 	return r.value, r.err
 }
