@@ -33,7 +33,7 @@ var errorCodes = []errorCode{
 	{kv.ErrConflict, s3.SlowDown, ""},
 	{kv.ErrTooOld, s3.SlowDown, ""},
 	{kv.ErrTimeout, s3.SlowDown, ""},
-	{kv.ErrLocked, s3.ServiceUnavailable, "The metadata store is locked: nothing can be written until it is unlocked."},
+	{kv.ErrLocked, s3.ServiceUnavailable, "The metadata store is locked by its administrator. Try again later."},
 	{kv.ErrUnavailable, s3.ServiceUnavailable, ""},
 	{kv.ErrClosed, s3.ServiceUnavailable, ""},
 }

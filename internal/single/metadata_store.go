@@ -89,30 +89,19 @@ func (m *metadataStore) ready() error {
 	if m == nil {
 		return nil
 	}
-	if st := m.breaker.Status(); st.Silence > awayAfter {
+	st := m.breaker.Status()
+	if st.Locked {
+		return kv.ErrLocked
+	}
+	if st.Silence > awayAfter {
 		return fmt.Errorf("the metadata store has not answered for %s: %s", st.Silence.Round(time.Second), cmp.Or(st.Reason, "no reason is known"))
 	}
 	return nil
 }
 
-// writable answers why nothing can be written.
-func (m *metadataStore) writable() error {
-	switch {
-	case m == nil:
-		return nil
-	case m.breaker.Status().Locked:
-		return kv.ErrLocked
-	}
-	return m.ready()
-}
-
 // RemoteMetadata reports whether the metadata is reached over a network, so that
 // requests may have to wait for it.
 func (s *System) RemoteMetadata() bool { return s.remote != nil }
-
-// MetadataWritable answers why the metadata takes no writes, nil when it does or when
-// nothing is known.
-func (s *System) MetadataWritable(context.Context) error { return s.remote.writable() }
 
 // MetadataStoreStatus describes a metadata store that is reached over a network.
 type MetadataStoreStatus struct {

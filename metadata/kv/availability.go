@@ -10,7 +10,8 @@ import (
 // Errors of engines that others serve over a network. Each wraps
 // [ErrUnavailable]: nothing was applied.
 var (
-	// ErrLocked says that somebody has locked the store: it takes no writes.
+	// ErrLocked says that somebody has locked the store: it gives no read version
+	// and takes no writes.
 	ErrLocked = fmt.Errorf("%w: the store is locked", ErrUnavailable)
 	// ErrAway says that the store has not answered for a while, and that it was
 	// not asked.
