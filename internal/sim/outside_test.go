@@ -22,6 +22,8 @@ type outside struct {
 	fence func() error
 	// copied is another one that holds the same.
 	copied func() (*outside, error)
+	// restless says that it may be away at any moment, by itself.
+	restless bool
 }
 
 // external is how a process opens it.
