@@ -28,10 +28,13 @@ func (e *Engine) Report(ctx context.Context) (kv.Report, error) {
 	var document []byte
 	err := e.run(ctx, &kv.TxOptions{MaxRetries: -1}, func(a *attempt) error {
 		defer a.finish()
-		status := a.tr.Get(fdb.Key(statusKey))
+		tr, err := a.native()
+		if err != nil {
+			return err
+		}
+		status := tr.Get(fdb.Key(statusKey))
 		// The library gathers it outside the transaction, whose end does not end that.
 		defer context.AfterFunc(ctx, status.Cancel)()
-		var err error
 		document, err = status.Get()
 		return readError(ctx, err)
 	})

@@ -17,7 +17,8 @@ type snapshot struct {
 	a          *attempt
 	reads      map[string]*read // by key, so that none is fetched twice
 	generation *read
-	version    fdb.FutureInt64 // nil before it was asked for
+	version    fdb.FutureInt64 // nil before it was asked for, and where the session knows it
+	err        error           // of asking for it
 
 	// Of the session.
 	stamp  kv.Stamp
@@ -39,7 +40,6 @@ func newSnapshot(a *attempt) *snapshot {
 	}
 	s.asked = a.e.opts.Now()
 	if s.stamp, s.ticket, s.reused = session.Take(s.asked); s.reused {
-		a.tr.SetReadVersion(int64(s.stamp.Version))
 		return s
 	}
 	s.Touch()
@@ -49,7 +49,7 @@ func newSnapshot(a *attempt) *snapshot {
 
 // keepStamp gives the session what this attempt has read, where it is there.
 func (s *snapshot) keepStamp() {
-	if s.a.o.Session == nil || s.reused || !s.version.IsReady() {
+	if s.a.o.Session == nil || s.reused || s.version == nil || !s.version.IsReady() {
 		return
 	}
 	version, err := s.version.Get()
@@ -92,7 +92,11 @@ func (s *snapshot) StartGeneration() kv.Future {
 
 func (s *snapshot) start(key fdb.Key) *read {
 	s.a.e.count.reads.Add(1)
-	return &read{a: s.a, future: s.a.tr.Snapshot().Get(key)}
+	tr, err := s.a.native()
+	if err != nil {
+		return &read{err: err}
+	}
+	return &read{a: s.a, future: tr.Snapshot().Get(key)}
 }
 
 // Scan sends the first request of a walk.
@@ -102,14 +106,26 @@ func (s *snapshot) Scan(r kv.Range, o kv.RangeOptions) txn.Cursor {
 
 // Touch asks for the version.
 func (s *snapshot) Touch() {
-	if s.version == nil {
-		s.version = s.a.tr.Snapshot().GetReadVersion()
+	if s.version != nil || s.reused || s.err != nil {
+		return
 	}
+	tr, err := s.a.native()
+	if err != nil {
+		s.err = err
+		return
+	}
+	s.version = tr.Snapshot().GetReadVersion()
 }
 
 // Await waits for the version.
 func (s *snapshot) Await() (uint64, error) {
+	if s.reused {
+		return readVersion(int64(s.stamp.Version)), nil
+	}
 	s.Touch()
+	if s.err != nil {
+		return 0, s.err
+	}
 	v, err := s.version.Get()
 	if err != nil {
 		return 0, s.a.failed(err)
