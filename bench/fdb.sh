@@ -247,10 +247,11 @@ PY
 
 part_memory() {
 	local last=${BENCH_MEMORY_SECONDS:-330} op=${BENCH_MEMORY_OP:-mixed} name=${BENCH_MEMORY_SERVER:-fdb} watcher
+	bench "$name" "prepare memory" -op prepare -size 4KiB -objects 10000 -concurrency 64 -prefix memory/
 	python3 "$here/resident.py" "${pid[$name]}" "$fdb_list" "${admin[$name]}/-/metrics" 10 >"$out/memory.csv" &
 	watcher=$!
 	running+=("$watcher")
-	seconds=$last bench "$name" "memory, $op" -op "$op" -size 4KiB -concurrency 64 -prefix small/ -objects 10000 -skip-prepare
+	seconds=$last bench "$name" "memory, $op" -op "$op" -size 4KiB -concurrency 64 -prefix memory/ -objects 10000 -skip-prepare
 	sleep "${BENCH_MEMORY_REST:-30}"
 	kill "$watcher"
 	echo
