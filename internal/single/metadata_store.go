@@ -12,6 +12,7 @@ import (
 	"github.com/undercroft/undercroft/metadata/kv"
 	"github.com/undercroft/undercroft/metadata/kv/breaker"
 	"github.com/undercroft/undercroft/metadata/kv/meter"
+	"github.com/undercroft/undercroft/objects"
 )
 
 const (
@@ -102,6 +103,16 @@ func (m *metadataStore) ready() error {
 // RemoteMetadata reports whether the metadata is reached over a network, so that
 // requests may have to wait for it.
 func (s *System) RemoteMetadata() bool { return s.remote != nil }
+
+// unlessAway is the error of what is written at the end, but where the metadata store is away
+// or locked: what it should have heard runs out by itself, and nobody can do better by trying again.
+func (s *System) unlessAway(ctx context.Context, err error) error {
+	if s.remote == nil || !objects.Passes(err) {
+		return err
+	}
+	s.opts.Logger.WarnContext(ctx, "the metadata store does not answer, and does not hear of the end of this process: its leases run out by themselves", slog.Any("error", err))
+	return nil
+}
 
 // MetadataStoreStatus describes a metadata store that is reached over a network.
 type MetadataStoreStatus struct {

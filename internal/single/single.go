@@ -352,7 +352,7 @@ func (s *System) Close(ctx context.Context) error {
 		errs = append(errs, s.Store.Close(ctx))
 	}
 	if s.DB != nil && s.engine != nil && s.Err() == nil {
-		errs = append(errs, s.keepLockTime(ctx), s.disown(ctx))
+		errs = append(errs, s.unlessAway(ctx, s.keepLockTime(ctx)), s.disown(ctx))
 	}
 	if s.engine != nil {
 		errs = append(errs, s.engine.Close())
