@@ -200,7 +200,7 @@ func TestSimulationOnFoundationDB(t *testing.T) {
 		t.Run(fmt.Sprint(s), func(t *testing.T) {
 			var u *unrest
 			if s%2 == 1 {
-				u = newUnrest(c, 20)
+				u = newUnrest(c, 50)
 				defer func() {
 					n, err := u.end()
 					if seen["fdb-recovery"] += n; err != nil {

@@ -225,6 +225,9 @@ func (m *machine) options(p *process) single.Options {
 		Logger: slog.New(&journal{m.plan}),
 		Wrap: func(e kv.Engine) kv.Engine {
 			p.kv = &unsure{Engine: e, rng: rand.New(rand.NewPCG(m.rng.Uint64(), 1)), counts: m.count}
+			if m.outside != nil {
+				p.kv.always = m.outside.unsure
+			}
 			return p.kv
 		},
 	}

@@ -305,6 +305,7 @@ func (m *machine) survives() {
 		if other.outside, err = m.outside.copied(); err != nil {
 			m.t.Fatal(err)
 		}
+		other.outside.restless, other.outside.unsure = m.outside.restless, m.outside.unsure
 	}
 	other.p.losePower(m.rng)
 	for range m.shape.scheme.M {
@@ -339,6 +340,9 @@ func (m *machine) empty() {
 	m.world = &world{modes: m.world.modes, keys: map[string][]version{}, uploads: map[string]upload{}}
 	time.Sleep(2 * time.Hour) //nolint:forbidigo // virtual time: intents and tokens grow old
 	m.drain()
+	if m.restless() {
+		m.drain() // an intent that ended late names a manifest, and that names data
+	}
 	m.verify()
 	m.mustBeTidy()
 	var s metadata.Summary
