@@ -26,7 +26,7 @@ var errorCodes = []errorCode{
 	{partition.ErrNoSpace, s3.StorageFull, ""},
 	{kv.ErrNoSpace, s3.StorageFull, ""},
 	{partition.ErrNoDisks, s3.ServiceUnavailable, "Too few disks are in service to store data safely. Try again later."},
-	{partition.ErrElsewhere, s3.ServiceUnavailable, "This server has no data directories: it serves objects that are kept with their metadata. Ask the server that has them."},
+	{partition.ErrElsewhere, s3.ServiceUnavailable, "This gateway has no data directories, and serves only objects that are kept with their metadata. Trying again here does not help: send the request to the server that has them."},
 	{partition.ErrClosed, s3.ServiceUnavailable, ""},
 	{metadata.ErrFenced, s3.SlowDown, "The write lost its place while storage was being reorganised. Please try again."},
 	{kv.ErrUnknownCommit, s3.ServiceUnavailable, "It is unknown whether the request took effect. Please look before you try again."},
