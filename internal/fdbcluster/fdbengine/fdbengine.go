@@ -57,7 +57,7 @@ func On(tb testing.TB, c *fdbcluster.Cluster) Opener {
 			tb.Errorf("clear the test's prefix: %v", err)
 			return
 		}
-		if err := emptied(ctx, e); err != nil {
+		if err := Empty(ctx, e); err != nil {
 			tb.Errorf("clear the test's prefix: %v", err)
 		}
 		if err := e.Close(); err != nil {
@@ -67,8 +67,8 @@ func On(tb testing.TB, c *fdbcluster.Cluster) Opener {
 	return open
 }
 
-// emptied deletes everything, also from a database that recovers meanwhile.
-func emptied(ctx context.Context, e kv.Engine) error {
+// Empty deletes everything, also from a database that recovers meanwhile.
+func Empty(ctx context.Context, e kv.Engine) error {
 	const attempts = 20 // each waits as long as a transaction may take
 	var err error
 	for range attempts {
