@@ -23,7 +23,7 @@ func (c *counters) failure(err error) {
 		c.conflicts.Add(1)
 	case errors.Is(err, kv.ErrTooOld):
 		c.tooOld.Add(1)
-	case errors.Is(err, errBusy):
+	case errors.Is(err, kv.ErrThrottled):
 		c.busy.Add(1)
 	case errors.Is(err, kv.ErrTimeout):
 		c.timeouts.Add(1)
