@@ -5,6 +5,7 @@ package fdb_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/undercroft/undercroft/internal/fdbcluster"
 	"github.com/undercroft/undercroft/metadata/kv"
@@ -14,7 +15,8 @@ import (
 // read at its version, and a commit conflicts with what came after that.
 func TestSessionsNeedFewTransactions(t *testing.T) {
 	c := fdbcluster.Shared(t, shapes()[0])
-	e := openUnder(t, c, clearing(t, c, fdbcluster.Prefix()), nil)
+	began := time.Now()
+	e := openUnder(t, c, clearing(t, c, fdbcluster.Prefix()), func() time.Time { return began }) // no session grows old
 	defer func() {
 		if err := e.Close(); err != nil {
 			t.Error(err)
