@@ -224,10 +224,9 @@ func (i *aheadIterator) Next() bool {
 	case i.r.gone:
 		return i.goOn()
 	}
-	for _, p := range i.r.pairs {
-		if bytes.Compare(p.Key, i.from) < 0 {
-			continue
-		}
+	n, _ := slices.BinarySearchFunc(i.r.pairs, i.from, func(p kv.Pair, from []byte) int { return bytes.Compare(p.Key, from) })
+	if n < len(i.r.pairs) {
+		p := i.r.pairs[n]
 		next := kv.KeyAfter(p.Key)
 		i.a.hold(kv.Range{Begin: i.from, End: next})
 		i.pair, i.from = p, next

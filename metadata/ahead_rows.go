@@ -1,6 +1,10 @@
 package metadata
 
-import "github.com/undercroft/undercroft/metadata/kv"
+import (
+	"math"
+
+	"github.com/undercroft/undercroft/metadata/kv"
+)
 
 // Rows of a key that may be read together: see [Reader.Ahead].
 type Rows uint8
@@ -108,6 +112,20 @@ func (r *Reader) AheadUpload(id BucketID, key string, upload UploadID, part int)
 	a.sendGet(r.keys.upload(id, key, upload))
 	if part != 0 {
 		a.sendGet(r.keys.part(id, upload, part))
+	}
+}
+
+// AheadPartsStamp sends the read of PartsStamp, as Ahead does.
+func (r *Reader) AheadPartsStamp(id BucketID, upload UploadID) {
+	if a := r.ahead(); a != nil {
+		a.sendGet(r.keys.partsStamp(id, upload))
+	}
+}
+
+// AheadParts sends the reads of Parts, which has a limit, as Ahead does.
+func (r *Reader) AheadParts(id BucketID, upload UploadID, after, limit int) {
+	if a := r.ahead(); a != nil && limit > 0 && after < math.MaxUint16 {
+		a.sendRange(r.keys.partsAfter(id, upload, after), limit+1)
 	}
 }
 

@@ -20,6 +20,7 @@ const pointer = 1
 const (
 	clusterFormat = 1
 	clusterID     = 2
+	clusterCopy   = 3
 )
 
 func encodeBucket(b *Bucket) []byte {
@@ -103,12 +104,14 @@ func decodeOrd(v []byte) (Ord, error) {
 type cluster struct {
 	format uint64
 	id     [16]byte
+	copy   [16]byte // see DB.CopyID; zero in the state of an older program
 }
 
 func encodeCluster(c cluster) []byte {
-	e := newRecord(24)
+	e := newRecord(42)
 	e.uint(clusterFormat, c.format)
 	e.id(clusterID, c.id)
+	e.id(clusterCopy, c.copy)
 	return e.b
 }
 
@@ -122,6 +125,8 @@ func decodeCluster(v []byte) (cluster, error) {
 			c.format = d.uint(math.MaxUint64)
 		case clusterID:
 			c.id = d.id()
+		case clusterCopy:
+			c.copy = d.id()
 		default:
 		}
 	}

@@ -133,6 +133,7 @@ func codecCases() []codecCase {
 	scrubbed := &Scrubbed{Looked: at(17), Verified: at(-18), Found: sampleTally(1), Began: at(19), Next: 1 << 40, Current: sampleTally(300), Round: 20, Walk: 21}
 	round := &ScrubRound{Started: at(22), Ended: at(23), Hurry: true, Tally: sampleTally(25), Last: ScrubTally{Frames: 1}, Number: 26}
 	id := cluster{format: 1, id: sampleID(1)}
+	copied := cluster{format: 1, id: sampleID(1), copy: sampleID(3)}
 	local := sampleEncryptionKey()
 	return []codecCase{
 		{"object", sampleObject(), encodeObject(sampleObject()), erase(decodeObject), goldenObject},
@@ -170,6 +171,7 @@ func codecCases() []codecCase {
 		{"bucket name", BucketID(1 << 63), encodeBucketID(1 << 63), erase(decodeBucketID), "010b8000000000000000"},
 		{"null version", Ord(300), encodeOrd(300), erase(decodeOrd), "0108ac02"},
 		{"cluster", id, encodeCluster(id), erase(decodeCluster), "01080111100102030405060708090a0b0c0d0e0f10"},
+		{"cluster with a copy", copied, encodeCluster(copied), erase(decodeCluster), "01080111100102030405060708090a0b0c0d0e0f101910030405060708090a0b0c0d0e0f101112"},
 	}
 }
 

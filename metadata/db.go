@@ -94,7 +94,7 @@ func Open(engine kv.Engine, o Options) (*DB, error) {
 
 // identify reads the row Z and writes it where there is none and none must be.
 func (db *DB) identify(ctx context.Context, o *Options) error {
-	fresh := cluster{format: Format, id: db.randomID()}
+	fresh := cluster{format: Format, id: db.randomID(), copy: db.randomID()}
 	return db.Update(ctx, "open", func(tx *Tx) error {
 		if state, err := tx.importState(); err != nil || state != nil {
 			return cmp.Or(err, ErrImporting)
@@ -125,6 +125,39 @@ func (db *DB) identify(ctx context.Context, o *Options) error {
 
 // ClusterID is the identity of the state, made when it was created.
 func (db *DB) ClusterID() [16]byte { return db.cluster.id }
+
+// CopyID tells this state from others of the same cluster: it is made with the state, and
+// anew by each import. Zero: an older program made the state, see [DB.MakeCopyID]. What the
+// engine itself copies, or restores, has the same.
+func (db *DB) CopyID() [16]byte { return db.cluster.copy }
+
+// MakeCopyID makes the copy id of a state that has none. It must not be called while others
+// use the DB.
+func (db *DB) MakeCopyID(ctx context.Context) error {
+	if db.cluster.copy != ([16]byte{}) {
+		return nil
+	}
+	fresh := db.randomID()
+	var known cluster
+	err := db.Update(ctx, "open", func(tx *Tx) error {
+		v, err := tx.get(db.keys.format())
+		if err != nil {
+			return err
+		}
+		if known, err = decodeCluster(v); err != nil {
+			return err
+		}
+		if known.copy == ([16]byte{}) {
+			known.copy = fresh
+			tx.set(db.keys.format(), encodeCluster(known))
+		}
+		return nil
+	})
+	if err == nil {
+		db.cluster.copy = known.copy
+	}
+	return err
+}
 
 // Now is the time by the clock that the DB was opened with.
 func (db *DB) Now() time.Time { return db.now() }

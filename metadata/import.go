@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -134,14 +135,34 @@ func (m *importer) readRows(each func([]row) error) error {
 	}
 }
 
-// CheckExport reads a whole export, and writes nothing: whoever deletes a state for it knows
-// first that it is not damaged.
-func CheckExport(r io.Reader) error {
+// ExportContents say what an export is of.
+type ExportContents struct {
+	Cluster [16]byte // see DB.ClusterID
+	Disks   []DiskID // of the inventory
+}
+
+// InspectExport reads a whole export, and writes nothing: whoever deletes a state for it knows
+// first that it is not damaged, and what it is of.
+func InspectExport(r io.Reader) (ExportContents, error) {
 	m := &importer{in: chunkReader{r: bufio.NewReaderSize(r, 1<<20), sum: sha256.New()}}
+	var out ExportContents
 	if err := m.readHeader(); err != nil {
-		return err
+		return out, err
 	}
-	return m.readRows(func([]row) error { return nil })
+	err := m.readRows(func(rows []row) error {
+		for _, x := range rows {
+			if len(x.key) == 1+len(DiskID{}) && x.key[0] == tagDisk {
+				out.Disks = append(out.Disks, DiskID(x.key[1:]))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return out, err
+	}
+	c, err := decodeCluster(m.format)
+	out.Cluster = c.id
+	return out, err
 }
 
 func (m *importer) readHeader() (err error) {
@@ -232,7 +253,8 @@ func (m *importer) takeFormat(x row) error {
 	case c.format == 0 || c.format > Format:
 		return fmt.Errorf("%w: %d, this program knows up to %d", ErrFormat, c.format, Format)
 	}
-	m.format = bytes.Clone(x.value)
+	_, _ = rand.Read(c.copy[:]) // never fails
+	m.format = encodeCluster(c)
 	return nil
 }
 

@@ -44,16 +44,14 @@ func (r *Reader) Part(id BucketID, upload UploadID, number int) (*Part, error) {
 // Parts lists the parts of an upload in order of their numbers: those above
 // after, at most limit (0: all). more says that there are others.
 func (r *Reader) Parts(id BucketID, upload UploadID, after, limit int) (parts []Part, more bool, err error) {
-	rng := kv.PrefixRange(r.keys.parts(id, upload))
 	if after >= math.MaxUint16 {
 		return nil, false, nil
 	}
-	rng.Begin = r.keys.part(id, upload, max(after+1, 0))
 	fetch := 0
 	if limit > 0 {
 		fetch = limit + 1
 	}
-	err = r.each(rng, fetch, func(p kv.Pair) (bool, error) {
+	err = r.each(r.keys.partsAfter(id, upload, after), fetch, func(p kv.Pair) (bool, error) {
 		if limit > 0 && len(parts) == limit {
 			more = true
 			return false, nil
@@ -67,6 +65,11 @@ func (r *Reader) Parts(id BucketID, upload UploadID, after, limit int) (parts []
 		return true, nil
 	})
 	return parts, more, err
+}
+
+// partsAfter is the range of the parts above a number, which is below math.MaxUint16.
+func (s keyspace) partsAfter(id BucketID, upload UploadID, after int) kv.Range {
+	return kv.Range{Begin: s.part(id, upload, max(after+1, 0)), End: kv.PrefixRange(s.parts(id, upload)).End}
 }
 
 // PartsStamp is a stamp that changes with every change of an upload's parts;
@@ -129,20 +132,10 @@ func (t *Tx) DeletePart(id BucketID, upload UploadID, p *Part) error {
 
 // DeleteParts removes all parts of an upload at once, without releasing
 // anything: the manifest has taken over their slices, and the caller calls
-// ReleaseSlices for the parts it did not use. It reads the parts, serializably,
-// for their sizes.
-func (t *Tx) DeleteParts(id BucketID, upload UploadID) error {
-	rng := kv.PrefixRange(t.keys.parts(id, upload))
-	var total int64
-	err := t.each(rng, 0, func(p kv.Pair) (bool, error) {
-		size, err := decodePartSize(p.Value)
-		total += size
-		return err == nil, err
-	})
-	if err != nil {
-		return err
-	}
-	t.kv.DeleteRange(rng)
+// ReleaseSlices for the parts it did not use. The caller knows the parts, by their
+// stamp, and says how many bytes they have.
+func (t *Tx) DeleteParts(id BucketID, upload UploadID, total int64) error {
+	t.kv.DeleteRange(kv.PrefixRange(t.keys.parts(id, upload)))
 	t.add(t.keys.bucketCounter(id, countPartBytes), -total)
 	return t.err
 }

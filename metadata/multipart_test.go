@@ -52,7 +52,9 @@ func complete(tb testing.TB, db *DB, b *Bucket, u *testUpload, use func(int) boo
 		var manifest []ManifestPart
 		var last Ord
 		o.Size, o.Parts = 0, 0
+		total := int64(0)
 		for _, p := range parts {
+			total += p.Size
 			if !use(p.Number) {
 				err = errors.Join(err, tx.ReleaseSlices(p.Slices))
 				continue
@@ -71,7 +73,7 @@ func complete(tb testing.TB, db *DB, b *Bucket, u *testUpload, use func(int) boo
 		}
 		o.Ord = db.NextOrd(last)
 		return errors.Join(err, err2, err3, tx.PutManifest(o.Data.ID, 0, manifest), tx.DeleteUpload(b.ID, u.Upload),
-			tx.DeleteParts(b.ID, u.ID), tx.PutObject(b.ID, old, o, nil))
+			tx.DeleteParts(b.ID, u.ID, total), tx.PutObject(b.ID, old, o, nil))
 	})
 	return o
 }

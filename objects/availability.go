@@ -28,6 +28,6 @@ func Passes(err error) bool {
 }
 
 // IsAway says of an error that the metadata was not asked, because it has not
-// answered for a while, or takes no writes, because it is locked. Who keeps watch over
+// answered for a while, or answers nothing, because it is locked. Who keeps watch over
 // that has told already.
 func IsAway(err error) bool { return errors.Is(err, kv.ErrAway) || errors.Is(err, kv.ErrLocked) }

@@ -26,7 +26,9 @@ func (s *Service) AbortMultipartUpload(ctx context.Context, in AbortUploadInput)
 		return err
 	}
 	token := s.db.NewToken()
-	err = s.db.Update(ctx, "abort", func(tx *metadata.Tx) error {
+	err = s.db.UpdateShared(ctx, "abort", func(tx *metadata.Tx) error {
+		tx.AheadUpload(t.bucket.ID, string(t.key), t.id, 0)
+		tx.AheadParts(t.bucket.ID, t.id, 0, abortInPlace)
 		u, err := t.upload(tx)
 		if err != nil {
 			return err

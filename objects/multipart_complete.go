@@ -91,6 +91,10 @@ func (c *completion) run(ctx context.Context) (*metadata.Object, error) {
 		token: metadata.Token(c.target.id),
 		lock:  Lock{c.upload.Retention, c.upload.LegalHold},
 		data:  func(tx *metadata.Tx) ([]byte, error) { return nil, c.publish(tx, row) },
+		ahead: func(tx *metadata.Tx) {
+			tx.AheadUpload(c.target.bucket.ID, string(c.target.key), c.target.id, 0)
+			tx.AheadPartsStamp(c.target.bucket.ID, c.target.id)
+		},
 	})
 	if err != nil && c.ahead {
 		c.abandon(ctx)
@@ -101,9 +105,12 @@ func (c *completion) run(ctx context.Context) (*metadata.Object, error) {
 // load reads the upload and its parts in one snapshot and holds the client's
 // list against them. It returns the object when the upload was completed before.
 func (c *completion) load(ctx context.Context) (done *metadata.Object, err error) {
-	err = c.svc.db.View(ctx, "complete", func(r *metadata.Reader) error {
+	err = c.svc.db.ViewShared(ctx, "complete", func(r *metadata.Reader) error {
 		c.parts, c.unused, c.size, c.slices = nil, nil, 0, 0 // a View may run again
 		b := c.target.bucket.ID
+		r.AheadUpload(b, string(c.target.key), c.target.id, 0)
+		r.AheadPartsStamp(b, c.target.id)
+		r.AheadParts(b, c.target.id, 0, partsPage)
 		c.upload, err = r.Upload(b, string(c.target.key), c.target.id)
 		if err != nil {
 			return err
@@ -358,12 +365,14 @@ func (c *completion) endParts(tx *metadata.Tx) error {
 		}
 		return tx.ReleaseUpload(b, id)
 	}
+	total := c.size
 	for i := range c.unused {
+		total += c.unused[i].Size
 		if err := tx.ReleaseSlices(c.unused[i].Slices); err != nil {
 			return err
 		}
 	}
-	return tx.DeleteParts(b, id)
+	return tx.DeleteParts(b, id, total)
 }
 
 func (c *completion) publishManifest(tx *metadata.Tx) error {

@@ -14,7 +14,9 @@ func (s *Service) ListParts(ctx context.Context, in ListPartsInput) (out ListPar
 		return out, err
 	}
 	var u *metadata.Upload
-	err = s.db.View(ctx, "list-parts", func(r *metadata.Reader) (err error) {
+	err = s.db.ViewShared(ctx, "list-parts", func(r *metadata.Reader) (err error) {
+		r.AheadUpload(t.bucket.ID, string(t.key), t.id, 0)
+		r.AheadParts(t.bucket.ID, t.id, in.After, in.Max)
 		if u, err = t.upload(r); err != nil {
 			return err
 		}

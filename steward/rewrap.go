@@ -2,7 +2,6 @@ package steward
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -159,8 +158,8 @@ func (j *Rewrap) Work() Work {
 }
 
 // drop ends the retired versions under which nothing is sealed. They were retired
-// before it looks at one version of the metadata, and since then nothing is published
-// under them: what it does not find there is nowhere.
+// before it looks at the metadata, and since then nothing is published under them: what
+// it does not find there is nowhere.
 func (j *Rewrap) drop(ctx context.Context) (dropped int, err error) {
 	if j.keys == nil {
 		return 0, nil
@@ -185,10 +184,6 @@ func (j *Rewrap) drop(ctx context.Context) (dropped int, err error) {
 		}
 		return len(oldest) > 0, nil
 	})
-	if errors.Is(err, metadata.ErrNoPins) {
-		j.log.WarnContext(ctx, "old versions of keys are kept: the metadata engine cannot show all that is sealed at one version")
-		return 0, nil
-	}
 	if err != nil {
 		return 0, fmt.Errorf("look for what is sealed under old versions: %w", err)
 	}

@@ -42,6 +42,7 @@ type Config struct {
 	Count          uint64        // operations in all; 0: by Duration
 	Objects        int           // put before get, head, list, mixed and delete; default 1000
 	SkipPrepare    bool          // they are already there, put by an equal run
+	Rewrite        int           // put writes so many keys again and again; 0: each a new one
 	Payload        PayloadMode   // default Unsigned
 	Checksum       Checksum      // default NoChecksum; StreamingUnsigned makes it CRC64NVME
 	ChunkSize      int           // of aws-chunked bodies; default 64 KiB
@@ -119,8 +120,8 @@ func (c *Config) validate() error {
 		return errors.New("give a duration or a count")
 	case c.Size < 0 || c.Size > 1<<30:
 		return fmt.Errorf("size %d: want 0 to 1 GiB", c.Size)
-	case c.Concurrency < 0 || c.Concurrency > 1<<14 || c.Parts < 0 || c.Parts > 10000 || c.Objects < 0:
-		return errors.New("concurrency, parts or objects out of range")
+	case c.Concurrency < 0 || c.Concurrency > 1<<14 || c.Parts < 0 || c.Parts > 10000 || c.Objects < 0 || c.Rewrite < 0:
+		return errors.New("concurrency, parts, objects or rewritten keys out of range")
 	case c.ChunkSize < 0 || c.PageSize < 0 || c.PageSize > 1000:
 		return errors.New("chunk size or page size out of range")
 	}

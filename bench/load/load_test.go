@@ -39,6 +39,7 @@ func TestRunCountsEveryOperation(t *testing.T) {
 		{Config{Op: OpPut, Size: 200 << 10, Count: 8, Payload: Streaming}, 8, 8, 8 * 200 << 10, 0},
 		{Config{Op: OpPut, Size: 1000, Count: 8, Payload: Streaming, Checksum: CRC64NVME}, 8, 8, 8000, 0},
 		{Config{Op: OpPut, Size: 0, Count: 8, Payload: StreamingUnsigned}, 8, 8, 0, 0},
+		{Config{Op: OpPut, Size: 10, Count: 8, Rewrite: 3}, 8, 8, 80, 0},
 		{Config{Op: OpGet, Size: 3 << 20, Count: 20, Objects: 3, Concurrency: 2}, 20, 20, 60 << 20, 0},
 		{Config{Op: OpHead, Size: 10, Count: 20, Objects: 3}, 20, 20, 0, 0},
 		{Config{Op: OpDelete, Size: 10, Objects: 30, Concurrency: 3}, 30, 30, 0, 0},
@@ -158,19 +159,25 @@ func TestObserverReadsProcAndMetrics(t *testing.T) {
 	proc := fstest.MapFS{
 		"proc/7/stat":    {Data: stat(100)},
 		"proc/7/status":  {Data: []byte("Name:\ta\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n")},
+		"proc/8/stat":    {Data: stat(10)},
+		"proc/8/status":  {Data: []byte("VmHWM:\t    9 kB\nVmRSS:\t    8 kB\n")},
 		"proc/diskstats": {Data: fmt.Appendf(nil, diskLine, 100)},
 	}
-	o := &Observer{Root: proc, PIDs: []int{7}, Device: "vda", MetricsURL: metrics, Counters: []string{"flushes_total", "other", "absent"}}
+	o := &Observer{
+		Root: proc, PIDs: []int{7}, Beside: []int{8}, Device: "vda", MetricsURL: metrics,
+		Counters: []string{"flushes_total", `flushes_total{disk="2"}`, "other", "absent"},
+	}
 	w, err := o.begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(map[string]float64{"flushes_total": 7.5, "other": 1000, "absent": 0}, w.first.counters); diff != "" {
+	if diff := cmp.Diff(map[string]float64{"flushes_total": 7.5, `flushes_total{disk="2"}`: 4.5, "other": 1000, "absent": 0}, w.first.counters); diff != "" {
 		t.Errorf("counters (-want +got):\n%s", diff)
 	}
 	w.cancel()
 	w.group.Wait()
 	proc["proc/7/stat"] = &fstest.MapFile{Data: stat(350)}
+	proc["proc/8/stat"] = &fstest.MapFile{Data: stat(60)}
 	proc["proc/diskstats"] = &fstest.MapFile{Data: fmt.Appendf(nil, diskLine, 130)}
 	seen, err := w.end(t.Context())
 	if err != nil {
@@ -185,11 +192,15 @@ func TestObserverReadsProcAndMetrics(t *testing.T) {
 	if diff := cmp.Diff(wantServer, rep.Server); diff != "" {
 		t.Errorf("server (-want +got):\n%s", diff)
 	}
+	if diff := cmp.Diff(&BesideStats{CPUSeconds: 0.5, CPUMicrosPerReq: 500, CoresUsed: 0.1, RSSBytes: 8 << 10}, rep.Beside); diff != "" {
+		t.Errorf("beside (-want +got):\n%s", diff)
+	}
 	if rep.Disk.Flushes != 30 || rep.Disk.FlushesPerOp != 3 || rep.Disk.Device != "vda" {
 		t.Errorf("disk %+v", rep.Disk)
 	}
 	for _, broken := range []*Observer{
-		{Root: proc, PIDs: []int{8}},
+		{Root: proc, PIDs: []int{9}},
+		{Root: proc, Beside: []int{9}},
 		{Root: proc, Device: "sda"},
 		{Root: proc, MetricsURL: metrics + "\x00", Counters: []string{"x"}},
 	} {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,9 +23,10 @@ const clockTicks = 100
 type Observer struct {
 	Root       fs.FS // the root file system, for proc; os.DirFS("/")
 	PIDs       []int // of the server's processes
+	Beside     []int // of processes that work for it, as those of a database
 	Device     string
 	MetricsURL string   // Prometheus text format
-	Counters   []string // names in it; series of one name are summed
+	Counters   []string // names in it, as a or a{label="value"}; series of one name are summed
 	HTTP       *http.Client
 }
 
@@ -33,8 +35,14 @@ type sample struct {
 	at       time.Time
 	cpu      time.Duration
 	rss, hwm int64
+	beside   besideSample
 	disk     diskCounters
 	counters map[string]float64
+}
+
+type besideSample struct {
+	cpu time.Duration
+	rss int64
 }
 
 type diskCounters struct{ writes, sectors, flushes uint64 }
@@ -77,7 +85,7 @@ func (w *window) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if rss, _, err := w.observer.memory(); err == nil {
+			if rss, _, err := w.observer.memory(w.observer.PIDs); err == nil {
 				w.peak = max(w.peak, rss)
 			}
 		}
@@ -101,10 +109,16 @@ func (o *Observer) take(ctx context.Context) (sample, error) {
 		return s, nil
 	}
 	var err error
-	if s.cpu, err = o.cpu(); err != nil {
+	if s.cpu, err = o.cpu(o.PIDs); err != nil {
 		return s, err
 	}
-	if s.rss, s.hwm, err = o.memory(); err != nil {
+	if s.rss, s.hwm, err = o.memory(o.PIDs); err != nil {
+		return s, err
+	}
+	if s.beside.cpu, err = o.cpu(o.Beside); err != nil {
+		return s, err
+	}
+	if s.beside.rss, _, err = o.memory(o.Beside); err != nil {
 		return s, err
 	}
 	if o.Device != "" {
@@ -120,9 +134,9 @@ func (o *Observer) take(ctx context.Context) (sample, error) {
 
 // cpu sums user and system time of the processes, their waited-for children
 // included.
-func (o *Observer) cpu() (time.Duration, error) {
+func (o *Observer) cpu(pids []int) (time.Duration, error) {
 	var ticks uint64
-	for _, pid := range o.PIDs {
+	for _, pid := range pids {
 		stat, err := fs.ReadFile(o.Root, "proc/"+strconv.Itoa(pid)+"/stat")
 		if err != nil {
 			return 0, fmt.Errorf("read stat: %w", err)
@@ -144,8 +158,8 @@ func (o *Observer) cpu() (time.Duration, error) {
 	return time.Duration(ticks) * (time.Second / clockTicks), nil
 }
 
-func (o *Observer) memory() (rss, hwm int64, err error) {
-	for _, pid := range o.PIDs {
+func (o *Observer) memory(pids []int) (rss, hwm int64, err error) {
+	for _, pid := range pids {
 		status, err := fs.ReadFile(o.Root, "proc/"+strconv.Itoa(pid)+"/status")
 		if err != nil {
 			return 0, 0, fmt.Errorf("read status: %w", err)
@@ -213,10 +227,10 @@ func (o *Observer) scrape(ctx context.Context) (map[string]float64, error) {
 	return readCounters(resp.Body, o.Counters)
 }
 
-func readCounters(r io.Reader, names []string) (map[string]float64, error) {
-	sums := make(map[string]float64, len(names))
-	for _, name := range names {
-		sums[name] = 0
+func readCounters(r io.Reader, wanted []string) (map[string]float64, error) {
+	sums := make(map[string]float64, len(wanted))
+	for _, counter := range wanted {
+		sums[counter] = 0
 	}
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
@@ -226,23 +240,31 @@ func readCounters(r io.Reader, names []string) (map[string]float64, error) {
 		if end <= 0 {
 			continue
 		}
-		name := series[:end]
-		if _, wanted := sums[name]; !wanted {
-			continue
-		}
-		rest := series[end:]
+		name, rest, labels := series[:end], series[end:], ""
 		if brace := strings.LastIndexByte(rest, '}'); brace >= 0 {
-			rest = rest[brace+1:]
+			labels, rest = rest[1:brace], rest[brace+1:]
+		}
+		asked := slices.DeleteFunc(slices.Clone(wanted), func(counter string) bool { return !selects(counter, name, labels) })
+		if len(asked) == 0 {
+			continue
 		}
 		value, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
 		n, err := strconv.ParseFloat(value, 64)
 		if err != nil {
 			return nil, fmt.Errorf("metric %s: %w", name, err)
 		}
-		sums[name] += n
+		for _, counter := range asked {
+			sums[counter] += n
+		}
 	}
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
 	return sums, nil
+}
+
+// selects reports whether a counter as it was asked for, a or a{label="value"}, is of a series.
+func selects(counter, name, labels string) bool {
+	of, label, _ := strings.Cut(counter, "{")
+	return of == name && strings.Contains(labels, strings.TrimSuffix(label, "}"))
 }

@@ -26,6 +26,7 @@ type Report struct {
 	Total       Stats            `json:"total"`
 	Ops         map[Op]Stats     `json:"ops"`
 	Server      *ServerStats     `json:"server,omitempty"`
+	Beside      *BesideStats     `json:"beside,omitempty"`
 	Disk        *DiskStats       `json:"disk,omitempty"`
 	Counters    map[string]Delta `json:"counters,omitempty"`
 }
@@ -60,6 +61,14 @@ type ServerStats struct {
 	HighWaterBytes    int64   `json:"high_water_bytes"` // VmHWM, since the process began
 	CoresUsed         float64 `json:"cores_used"`       // CPU seconds per second
 	RequestsPerCPUSec float64 `json:"requests_per_cpu_s"`
+}
+
+// BesideStats are of the processes that work for the server, over the window.
+type BesideStats struct {
+	CPUSeconds      float64 `json:"cpu_s"`
+	CPUMicrosPerReq float64 `json:"cpu_us_per_request"`
+	CoresUsed       float64 `json:"cores_used"`
+	RSSBytes        int64   `json:"rss_bytes"` // at the end
 }
 
 // DiskStats are of one block device over the window, everything on it included.
@@ -140,6 +149,12 @@ func (rep *Report) addObservation(seen observation) {
 			HighWaterBytes: seen.last.hwm, CoresUsed: ratio(cpu, rep.Seconds), RequestsPerCPUSec: ratio(requests, cpu),
 		}
 	}
+	if a, b := seen.first.beside, seen.last.beside; b.rss > 0 {
+		cpu := (b.cpu - a.cpu).Seconds()
+		rep.Beside = &BesideStats{
+			CPUSeconds: cpu, CPUMicrosPerReq: ratio(cpu*1e6, requests), CoresUsed: ratio(cpu, rep.Seconds), RSSBytes: b.rss,
+		}
+	}
 	if a, b := seen.first.disk, seen.last.disk; b != (diskCounters{}) {
 		written := (b.sectors - a.sectors) * 512
 		rep.Disk = &DiskStats{
@@ -166,8 +181,8 @@ func ratio(a, b float64) float64 {
 // WriteTable prints reports as one Markdown table.
 func WriteTable(w io.Writer, reports []*Report) error {
 	var b strings.Builder
-	b.WriteString("| test | ops/s | MiB/s | p50 ms | p90 ms | p99 ms | max ms | server µs/req | server core-s/GiB | cores | RSS peak MiB | flushes/op | errors |\n")
-	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("| test | ops/s | MiB/s | p50 ms | p90 ms | p99 ms | max ms | server µs/req | beside µs/req | server core-s/GiB | cores | RSS peak MiB | flushes/op | errors |\n")
+	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, r := range reports {
 		t := r.Total
 		rate := fmt.Sprintf("%.0f", t.OpsPerSec)
@@ -177,10 +192,10 @@ func WriteTable(w io.Writer, reports []*Report) error {
 		if t.Keys > 0 {
 			rate += fmt.Sprintf(" (%.0f keys/s)", t.KeysPerSec)
 		}
-		server := []string{"", "", "", ""}
+		server := []string{"", "", "", "", ""}
 		if s := r.Server; s != nil {
 			server = []string{
-				fmt.Sprintf("%.1f", s.CPUMicrosPerReq), r.perGiB(),
+				fmt.Sprintf("%.1f", s.CPUMicrosPerReq), r.beside(), r.perGiB(),
 				fmt.Sprintf("%.2f", s.CoresUsed), fmt.Sprintf("%.0f", float64(s.RSSPeakBytes)/(1<<20)),
 			}
 		}
@@ -201,6 +216,14 @@ func (rep *Report) perGiB() string {
 		return ""
 	}
 	return fmt.Sprintf("%.2f", rep.Server.CPUSecondsPerGiB)
+}
+
+// beside is the CPU per request of the processes beside the server, where there are any.
+func (rep *Report) beside() string {
+	if rep.Beside == nil {
+		return ""
+	}
+	return fmt.Sprintf("%.1f", rep.Beside.CPUMicrosPerReq)
 }
 
 func (rep *Report) label() string {

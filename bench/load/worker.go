@@ -108,6 +108,9 @@ func (w *worker) do(ctx context.Context, seq uint64) outcome {
 	cfg := w.run.cfg
 	switch cfg.Op {
 	case OpPut:
+		if cfg.Rewrite > 0 {
+			return w.put(ctx, w.run.key(seq%uint64(cfg.Rewrite)), seq)
+		}
 		return w.put(ctx, w.run.freshKey(seq), seq)
 	case OpPrepare:
 		return w.put(ctx, w.run.key(seq), seq)

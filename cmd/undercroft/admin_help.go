@@ -61,10 +61,11 @@ Metadata
   metadata backup --out DIR
       Write a consistent copy of the metadata into a new directory, on the server's
       machine and outside of its data directories.
-  metadata export FILE|- [--offline] [--metadata PLACE]
+  metadata export FILE|- [--offline] [--metadata PLACE] [--while-running]
       Write all rows of the metadata, at one version and with checksums, as a stream that
       any engine can import. --offline reads the directories of a server that is stopped,
-      --metadata what the server was told with the same: fdb:FILE, with all servers stopped.
+      --metadata what the server was told with the same: fdb:FILE, which is refused while
+      servers and gateways run. --while-running exports it if nothing is written meanwhile.
   metadata import FILE|- [--replace] [--accept-problems] [--metadata PLACE]
       Import an export into the directories of a server that is stopped, all of which --data
       names: they are new, or their metadata is gone. An import that was cut off goes on

@@ -21,7 +21,7 @@ import (
 func metadataVerbs() []verb {
 	return []verb{
 		{"metadata backup", nil, []string{"out"}, backupMetadata},
-		{"metadata export", []string{"FILE|-"}, []string{"offline", "metadata"}, exportMetadata},
+		{"metadata export", []string{"FILE|-"}, []string{"offline", "metadata", "while-running"}, exportMetadata},
 		{"metadata import", []string{"FILE|-"}, []string{"replace", "accept-problems", "metadata"}, nil},
 	}
 }
@@ -75,13 +75,17 @@ func exportOffline(ctx context.Context, p process, in *verbInput) error {
 	if err != nil {
 		return err
 	}
+	_, running := in.given["while-running"]
 	return in.exportInto(func(w io.Writer) error {
 		// The file itself may go to the standard output.
 		show := progressOf("exported", func(text string) error {
 			_, err := fmt.Fprintln(p.stderr, text)
 			return err
 		})
-		_, err := single.ExportOffline(ctx, o, w, show)
+		_, err := single.ExportOffline(ctx, o, w, single.ExportOptions{Running: running, Progress: show})
+		if errors.Is(err, single.ErrInUse) {
+			err = fmt.Errorf("%w; --while-running exports it all the same, if nothing is written meanwhile", err)
+		}
 		return err
 	})
 }
@@ -150,10 +154,9 @@ func importOffline(ctx context.Context, p process, in *verbInput) error {
 			return fmt.Errorf("open %s: %w", name, err)
 		}
 		defer func() { _ = f.Close() }() // nothing was written
-		if from = f; replace {
-			if err := checkWhole(f); err != nil {
-				return err
-			}
+		from = f
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			from = io.NewSectionReader(f, 0, info.Size()) // which is looked through first
 		}
 	}
 	_, accept := in.given["accept-problems"]
@@ -174,19 +177,6 @@ func importOffline(ctx context.Context, p process, in *verbInput) error {
 		return err
 	}
 	return write(in.stdout, totalsText("imported", totals)+"\n"+summary.String()+"\n")
-}
-
-// checkWhole reads a file that is to be imported, where it can be read twice, before what is
-// there is deleted for it.
-func checkWhole(f vfs.File) error {
-	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() {
-		return err
-	}
-	if err := metadata.CheckExport(io.NewSectionReader(f, 0, info.Size())); err != nil {
-		return fmt.Errorf("nothing is replaced: %w", err)
-	}
-	return nil
 }
 
 // progressEvery is how many bytes of rows there are between two lines of progress.

@@ -21,7 +21,7 @@ func storeText(st *single.MetadataStoreStatus) string {
 		say("has not answered for %.0f s", st.Silence)
 	}
 	if st.Locked {
-		say("locked, so that nothing can be written")
+		say("locked, so that all requests are refused")
 	}
 	if r := st.Report; r != nil {
 		if r.State != "" && r.State != "fully_recovered" {
@@ -51,7 +51,7 @@ func storeComplaints(st *single.MetadataStoreStatus) []string {
 		out = append(out, fmt.Sprintf("the metadata store has not answered for %.0f s: %s", st.Silence, st.Reason))
 	}
 	if st.Locked {
-		out = append(out, "the metadata store is locked: nothing can be written")
+		out = append(out, "the metadata store is locked: all requests are refused")
 	}
 	if r := st.Report; r != nil {
 		if st.Available && !r.Available {

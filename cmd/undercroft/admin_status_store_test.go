@@ -28,9 +28,9 @@ func TestStatusOfAMetadataStore(t *testing.T) {
 			&single.MetadataStoreStatus{Available: true, Locked: true, Report: &kv.Report{
 				Healthy: &no, LimitedBy: "log_server_write_queue", State: "accepting_commits", Messages: []string{"unreachable_processes: some"},
 			}},
-			"; available; locked, so that nothing can be written; accepting commits; limited by log server write queue; 0 conflicts in 0 commits",
+			"; available; locked, so that all requests are refused; accepting commits; limited by log server write queue; 0 conflicts in 0 commits",
 			[]string{
-				"the metadata store is locked: nothing can be written", "the metadata store says that it is not available",
+				"the metadata store is locked: all requests are refused", "the metadata store says that it is not available",
 				"the metadata store does not have all the copies that it wants", "the metadata store: unreachable_processes: some",
 			},
 		},

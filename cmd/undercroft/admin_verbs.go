@@ -169,7 +169,7 @@ func (v verb) parse(args []string) (*verbInput, error) {
 }
 
 func isSwitch(flag string) bool {
-	return slices.Contains([]string{"no-key", "now", "watch", "cancel", "lost", "offline", "replace", "accept-problems", "yes"}, flag)
+	return slices.Contains([]string{"no-key", "now", "watch", "cancel", "lost", "offline", "replace", "accept-problems", "while-running", "yes"}, flag)
 }
 
 // findToken returns what opens the admin listener: the token that the named

@@ -138,14 +138,9 @@ func assemble(ctx context.Context, cfg config.Config, p parts) (*system, error) 
 	}, nil
 }
 
-// storeConditions are what must hold for a store to be ready. Metadata that is locked
-// can be read.
+// storeConditions are what must hold for a store to be ready.
 func storeConditions(store *single.System) []admin.Condition {
-	out := []admin.Condition{{Name: "metadata", Check: store.Ready}, {Name: "disks", Check: store.Writable}}
-	if store.RemoteMetadata() {
-		out = append(out, admin.Condition{Name: "writes", Check: store.MetadataWritable, Advisory: true})
-	}
-	return out
+	return []admin.Condition{{Name: "metadata", Check: store.Ready}, {Name: "disks", Check: store.Writable}}
 }
 
 func storeOptions(cfg config.Config, p parts) single.Options {

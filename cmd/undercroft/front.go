@@ -23,6 +23,7 @@ type front struct {
 	stall        time.Duration
 	now          func() time.Time
 	certificates *certificates // nil without TLS
+	handler      atomic.Pointer[http.Handler]
 	// failed gets one error when the listener fails by itself.
 	failed chan error
 }
@@ -63,9 +64,13 @@ func (s *server) newFront(listener net.Listener) (*front, error) {
 	return f, nil
 }
 
-// serve begins to accept connections for handler.
+// serve begins to accept connections for handler, or has it answer from now on.
 func (f *front) serve(handler http.Handler) {
-	f.http.Handler = stallGuard{next: handler, limit: f.stall, now: f.now}
+	if f.handler.Swap(&handler) != nil {
+		return
+	}
+	current := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*f.handler.Load()).ServeHTTP(w, r) })
+	f.http.Handler = stallGuard{next: current, limit: f.stall, now: f.now}
 	go func() {
 		if err := f.http.Serve(f.listener); !errors.Is(err, http.ErrServerClosed) {
 			f.failed <- fmt.Errorf("serving S3: %w", err)
@@ -84,8 +89,11 @@ func (f *front) drain(ctx context.Context, timeout time.Duration) error {
 	return nil
 }
 
-// close gives the address back when the server never came to serve.
+// close gives the address back when the server never came to serve a system.
 func (f *front) close() error {
+	if f.handler.Load() != nil {
+		return f.http.Close()
+	}
 	if err := f.listener.Close(); err != nil {
 		return fmt.Errorf("closing the listener: %w", err)
 	}

@@ -63,7 +63,7 @@ func TestServerAndGateway(t *testing.T) {
 	unavailable := func(what string, err error) {
 		t.Helper()
 		response, ok := errors.AsType[*awshttp.ResponseError](err)
-		if !ok || response.HTTPStatusCode() != http.StatusServiceUnavailable {
+		if !ok || response.HTTPStatusCode() != http.StatusServiceUnavailable || response.Response.Header.Get("Retry-After") != "" {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

@@ -88,7 +88,7 @@ func (s *server) run(ctx context.Context) (err error) {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	sys, root, err := s.open(ctx)
+	sys, root, err := s.open(ctx, front)
 	if err != nil {
 		return errors.Join(startError(ctx, err), front.close())
 	}
@@ -157,7 +157,7 @@ func (s *server) awaitEnd(ctx context.Context, front *front, sys *system) error 
 
 // open finds the root credentials and the master key, assembles the system and
 // keeps what was newly made in its directories before anybody can use it.
-func (s *server) open(ctx context.Context) (*system, rootCredentials, error) {
+func (s *server) open(ctx context.Context, front *front) (*system, rootCredentials, error) {
 	root, err := findRoot(vfs.Default(), s.cfg, rand.Reader)
 	if err != nil {
 		return nil, rootCredentials{}, err
@@ -174,7 +174,7 @@ func (s *server) open(ctx context.Context) (*system, rootCredentials, error) {
 	if err != nil {
 		return nil, rootCredentials{}, fmt.Errorf("starting: %w", err)
 	}
-	sys, err := s.process.assemble(ctx, s.cfg, parts{
+	sys, err := s.assemble(ctx, front, parts{
 		logger:            s.logger,
 		registry:          s.registry,
 		root:              root,

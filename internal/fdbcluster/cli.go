@@ -6,20 +6,41 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 )
 
 // CLI runs commands of fdbcli and returns what they print.
 func (c *Cluster) CLI(ctx context.Context, commands ...string) (string, error) {
+	return c.repeat(ctx, func(out string) bool { return nothingDone.MatchString(out) }, commands)
+}
+
+// Insist is CLI for commands that may be done twice: it repeats them until they succeed.
+func (c *Cluster) Insist(ctx context.Context, commands ...string) error {
+	_, err := c.repeat(ctx, func(string) bool { return true }, commands)
+	return err
+}
+
+// nothingDone is in what fdbcli prints where a transaction of its own came too late, or
+// met another: some commands do not try again.
+var nothingDone = regexp.MustCompile(`ERROR: .*\((1007|1009|1020|1037)\)`)
+
+// repeat runs commands of fdbcli again while they fail in a way that passes.
+func (c *Cluster) repeat(ctx context.Context, passes func(out string) bool, commands []string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	args := cliArgs(c.file("cli.cluster"), int(patience.Seconds()), commands...)
-	out, err := exec.CommandContext(ctx, c.programs.CLI, args...).CombinedOutput()
-	if err != nil {
-		return string(out), fmt.Errorf("fdbcli: %s: %w\n%s", strings.Join(commands, "; "), err, out)
+	for {
+		out, err := exec.CommandContext(ctx, c.programs.CLI, args...).CombinedOutput()
+		var failed *exec.ExitError
+		switch {
+		case err == nil:
+			return string(out), nil
+		case ctx.Err() != nil, !errors.As(err, &failed), !passes(string(out)):
+			return string(out), fmt.Errorf("fdbcli: %s: %w\n%s", strings.Join(commands, "; "), err, out)
+		}
 	}
-	return string(out), nil
 }
 
 // Must runs commands of fdbcli that have to succeed.
@@ -34,8 +55,7 @@ func (c *Cluster) Must(tb testing.TB, commands ...string) string {
 
 // Await returns when the cluster has committed a write.
 func (c *Cluster) Await(ctx context.Context) error {
-	_, err := c.CLI(ctx, "writemode on", "clear undercroft-probe")
-	return err
+	return c.Insist(ctx, "writemode on", "clear undercroft-probe")
 }
 
 // MustAwait is Await for tests.

@@ -17,6 +17,7 @@ type unsure struct {
 	mu     sync.Mutex // guards what follows
 	rng    *rand.Rand
 	share  float64 // of the commits that suffer
+	always float64 // of them that suffer all the time, but do not rest: locks may be held
 	counts func(string)
 	gate   chan struct{} // while set, writes of objects wait for it before they commit
 	waits  int           // at the gate
@@ -33,7 +34,10 @@ func (u *unsure) throw(class string) (kind int, rest time.Duration, gate chan st
 		u.waits++
 		gate = u.gate
 	}
-	if u.share == 0 || u.rng.Float64() >= u.share {
+	switch {
+	case u.always > 0 && u.rng.Float64() < u.always:
+		return 1 + u.rng.IntN(3), 0, gate
+	case u.share == 0 || u.rng.Float64() >= u.share:
 		return 0, 0, gate
 	}
 	return 1 + u.rng.IntN(4), time.Duration(u.rng.IntN(1000)) * time.Millisecond, gate

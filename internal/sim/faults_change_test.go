@@ -14,7 +14,7 @@ func (m *machine) diskDrained() {
 		return
 	}
 	dir := one(m.plan, m.dirs)
-	if _, err := m.proc.DrainDisk(m.proc.ctx, dir); err != nil {
+	if err := m.administer("drain", func() (single.Changed, error) { return m.proc.DrainDisk(m.proc.ctx, dir) }); err != nil {
 		m.did("disk-drain-refused", "%s: %v", dir, err)
 		if !errors.Is(err, single.ErrRefused) {
 			m.t.Errorf("drain %s: %v", dir, err)
@@ -31,7 +31,7 @@ func (m *machine) diskDrained() {
 		}
 	}
 	if m.chance(3) {
-		if _, err := m.proc.CancelDrain(m.proc.ctx, dir); err != nil {
+		if err := m.administer("put back", func() (single.Changed, error) { return m.proc.CancelDrain(m.proc.ctx, dir) }); err != nil {
 			m.t.Errorf("put %s back: %v", dir, err)
 		}
 		m.did("disk-drain-cancelled", "%s", dir)
@@ -50,7 +50,11 @@ func (m *machine) diskDrained() {
 
 func (m *machine) isDrained(dir string) bool {
 	m.t.Helper()
-	disks, err := m.proc.Disks(m.proc.ctx)
+	var disks []single.DiskStatus
+	err := m.persist("disks", func() (err error) {
+		disks, err = m.proc.Disks(m.proc.ctx)
+		return err
+	})
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -65,7 +69,7 @@ func (m *machine) isDrained(dir string) bool {
 
 func (m *machine) removeAndReplace(dir string) {
 	m.t.Helper()
-	if _, err := m.proc.RemoveDisk(m.proc.ctx, dir); err != nil {
+	if err := m.administer("remove", func() (single.Changed, error) { return m.proc.RemoveDisk(m.proc.ctx, dir) }); err != nil {
 		m.t.Fatalf("remove %s: %v", dir, err)
 	}
 	m.p.takeAway(dir)
@@ -73,7 +77,7 @@ func (m *machine) removeAndReplace(dir string) {
 	delete(m.photos, dir)
 	m.did("disk-removed", "%s", dir)
 	m.work()
-	if _, err := m.proc.AddDisk(m.proc.ctx, dir); err != nil {
+	if err := m.addDisk(dir); err != nil {
 		m.t.Fatalf("add a disk at %s: %v", dir, err)
 	}
 	m.did("disk-added", "%s", dir)

@@ -340,17 +340,19 @@ func (m *machine) takeover() {
 	m.t.Helper()
 	raised := 0
 	m.paused(func() {
-		err := m.proc.DB.Update(m.proc.ctx, "sim", func(tx *metadata.Tx) error {
-			raised = 0
-			rows, err := tx.Partitions(0, 0)
-			for i := range rows {
-				if rows[i].State == metadata.PartitionOpen {
-					raised++
-					rows[i].Epoch++
-					err = errors.Join(err, tx.PutPartition(&rows[i]))
+		err := m.persist("takeover", func() error {
+			return m.proc.DB.Update(m.proc.ctx, "sim", func(tx *metadata.Tx) error {
+				raised = 0
+				rows, err := tx.Partitions(0, 0)
+				for i := range rows {
+					if rows[i].State == metadata.PartitionOpen {
+						raised++
+						rows[i].Epoch++
+						err = errors.Join(err, tx.PutPartition(&rows[i]))
+					}
 				}
-			}
-			return err
+				return err
+			})
 		})
 		if err != nil {
 			m.t.Fatal(err)

@@ -82,7 +82,7 @@ type machine struct {
 	keys    *memory.Provider
 	faults  []fault  // that may happen
 	outside *outside // nil: the metadata is on the disks
-	unwell  bool     // what is outside does not answer, or not soon
+	due     []fault  // that have to happen
 }
 
 // encryption is how everything is written.
@@ -225,6 +225,9 @@ func (m *machine) options(p *process) single.Options {
 		Logger: slog.New(&journal{m.plan}),
 		Wrap: func(e kv.Engine) kv.Engine {
 			p.kv = &unsure{Engine: e, rng: rand.New(rand.NewPCG(m.rng.Uint64(), 1)), counts: m.count}
+			if m.outside != nil {
+				p.kv.always = m.outside.unsure
+			}
 			return p.kv
 		},
 	}
@@ -252,8 +255,16 @@ func (j *journal) Handle(_ context.Context, r slog.Record) error {
 func (j *journal) WithAttrs([]slog.Attr) slog.Handler { return j }
 func (j *journal) WithGroup(string) slog.Handler      { return j }
 
-// try opens the store once; the process may be killed while it opens.
-func (m *machine) try(killAt int) (*process, error) {
+// try opens the store; the process may be killed while it opens.
+func (m *machine) try(killAt int) (p *process, err error) {
+	err = m.persist("start", func() error {
+		p, err = m.open(killAt)
+		return err
+	})
+	return p, err
+}
+
+func (m *machine) open(killAt int) (*process, error) {
 	p := m.launch()
 	if killAt > 0 {
 		p.arm(killAt)
@@ -358,7 +369,7 @@ func (m *machine) stop() {
 	p.System = nil
 	if err != nil {
 		m.note("close: %v", err)
-		if len(m.hurt) == 0 {
+		if len(m.hurt) == 0 && (!m.restless() || !passes(err)) {
 			m.t.Errorf("close: %v", err)
 		}
 	}
@@ -431,7 +442,10 @@ func (m *machine) mendDisks() {
 }
 
 // troubled reports whether a request may be refused for what goes on.
-func (m *machine) troubled() bool { return len(m.hurt) > 0 || m.unwell || m.proc.kv.on() }
+func (m *machine) troubled() bool { return len(m.hurt) > 0 || m.restless() || m.proc.kv.on() }
+
+// restless reports whether the metadata may be away at any moment.
+func (m *machine) restless() bool { return m.outside != nil && m.outside.restless }
 
 func (u *unsure) on() bool {
 	u.mu.Lock()

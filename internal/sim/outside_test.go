@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -22,6 +23,9 @@ type outside struct {
 	fence func() error
 	// copied is another one that holds the same.
 	copied func() (*outside, error)
+	// restless says that it may be away at any moment, by itself.
+	restless bool
+	unsure   float64 // share of commits that suffer all the time
 }
 
 // external is how a process opens it.
@@ -161,21 +165,47 @@ func outsideSeeds() []uint64 {
 
 // TestSimulationOutside is the simulation with metadata that is not on the disks.
 func TestSimulationOutside(t *testing.T) {
+	simulateOutside(t, outsideSeeds(), inMemory)
+}
+
+// TestSimulationRestless is the simulation with metadata of which at no moment anybody
+// can say whether it will answer: also while a store starts, heals, and is closed.
+func TestSimulationRestless(t *testing.T) {
+	list := outsideSeeds()
+	if *seeds == 0 && !testing.Short() {
+		list = append(list, 1003) // garbage that was left for a later round than others
+	}
+	simulateOutside(t, list, func(ctx context.Context) *outside {
+		o := inMemory(ctx)
+		o.restless, o.unsure = true, 0.1
+		return o
+	})
+}
+
+func simulateOutside(t *testing.T, list []uint64, made func(context.Context) *outside) {
+	t.Helper()
 	if raceEnabled {
 		t.Skip("not with the race detector: see TestSimulation")
 	}
-	list := outsideSeeds()
+	var mu sync.Mutex // guards seen
+	seen := map[string]int{}
 	t.Run("seed", func(t *testing.T) {
 		for _, s := range list {
 			t.Run(fmt.Sprint(s), func(t *testing.T) {
 				t.Parallel()
 				events := runOn(t, s, *steps, func(m *machine) {
-					m.outside, m.faults = inMemory(context.WithoutCancel(m.t.Context())), outsideFaults()
+					m.outside, m.faults = made(context.WithoutCancel(m.t.Context())), outsideFaults()
 				})
 				if events["steps"] == 0 {
 					t.Error("nothing happened")
 				}
+				mu.Lock()
+				defer mu.Unlock()
+				for event, n := range events {
+					seen[event] += n
+				}
 			})
 		}
 	})
+	report(t, seen)
 }

@@ -143,7 +143,10 @@ func (m *machine) drain() {
 	for range 2 {
 		time.Sleep(2 * time.Minute) //nolint:forbidigo // virtual time: garbage rests, mirrors are looked at
 		before := m.proc.Steward.Counters()
-		_, err := m.proc.Steward.Drain(m.proc.ctx)
+		err := m.persist("drain", func() error {
+			_, err := m.proc.Steward.Drain(m.proc.ctx)
+			return err
+		})
 		m.noteWork(before, m.proc.Steward.Counters())
 		if err != nil {
 			m.note("drain: %v", err)
@@ -176,16 +179,17 @@ func (m *machine) replaceEmptied() {
 		if !m.p.isEmpty(x.Path) {
 			continue
 		}
-		_, err := m.proc.RemoveLostDisk(m.proc.ctx, x.ID)
+		remove := func() (single.Changed, error) { return m.proc.RemoveLostDisk(m.proc.ctx, x.ID) }
+		err := m.administer("give up", remove)
 		for n := 0; n < 5 && errors.Is(err, single.ErrRefused); n++ {
 			m.note("give up %s: %v", x.Path, err)
 			m.drain() // others have to be looked at first
-			_, err = m.proc.RemoveLostDisk(m.proc.ctx, x.ID)
+			err = m.administer("give up", remove)
 		}
 		if err != nil {
 			m.t.Fatalf("give up %s: %v", x.Path, err)
 		}
-		if _, err := m.proc.AddDisk(m.proc.ctx, x.Path); err != nil {
+		if err := m.addDisk(x.Path); err != nil {
 			m.t.Fatalf("add a disk at %s: %v", x.Path, err)
 		}
 		m.did("disk-replaced", "%s %s", x.Path, x.ID)
@@ -212,7 +216,11 @@ func (p *platter) isEmpty(dir string) bool {
 // whole says what is missing for the store to survive the next losses.
 func (m *machine) whole() string {
 	m.t.Helper()
-	x, err := m.proc.Store.Redundancy(m.proc.ctx)
+	var x metadata.Redundancy
+	err := m.persist("redundancy", func() (err error) {
+		x, err = m.proc.Store.Redundancy(m.proc.ctx)
+		return err
+	})
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -223,10 +231,7 @@ func (m *machine) whole() string {
 		}
 		return text
 	}
-	st, err := m.proc.Status(m.proc.ctx)
-	if err != nil {
-		m.t.Fatal(err)
-	}
+	st := m.status()
 	if md := st.Metadata; m.outside == nil && (md.Degraded || len(md.Mirrors) != m.shape.scheme.M+1) {
 		return fmt.Sprintf("metadata %+v", md)
 	}
@@ -235,9 +240,12 @@ func (m *machine) whole() string {
 
 func (m *machine) rows() (rows []metadata.Partition) {
 	m.t.Helper()
-	err := m.proc.DB.EachPartition(m.proc.ctx, "sim", func(row *metadata.Partition) error {
-		rows = append(rows, *row)
-		return nil
+	err := m.persist("partitions", func() error {
+		rows = nil
+		return m.proc.DB.EachPartition(m.proc.ctx, "sim", func(row *metadata.Partition) error {
+			rows = append(rows, *row)
+			return nil
+		})
 	})
 	if err != nil {
 		m.t.Fatal(err)
@@ -259,10 +267,7 @@ func (m *machine) shardFiles(dir string) (out []string) {
 // others.
 func (m *machine) mustBeTidy() {
 	m.t.Helper()
-	st, err := m.proc.Status(m.proc.ctx)
-	if err != nil {
-		m.t.Fatal(err)
-	}
+	st := m.status()
 	var files, want []string
 	for _, d := range st.Disks {
 		for _, name := range m.p.files(d.Path) {
@@ -300,6 +305,7 @@ func (m *machine) survives() {
 		if other.outside, err = m.outside.copied(); err != nil {
 			m.t.Fatal(err)
 		}
+		other.outside.restless, other.outside.unsure = m.outside.restless, m.outside.unsure
 	}
 	other.p.losePower(m.rng)
 	for range m.shape.scheme.M {
@@ -329,16 +335,21 @@ func (m *machine) empty() {
 		calls = append(calls, &call{action: aAbort, bucket: bucket, key: u.key, id: id})
 	}
 	for _, c := range calls {
-		if r := m.exec(m.proc, c, false); r.code != "" || r.unknown {
-			m.t.Fatalf("%v: %v", c, r)
-		}
+		m.remove(c)
 	}
 	m.world = &world{modes: m.world.modes, keys: map[string][]version{}, uploads: map[string]upload{}}
 	time.Sleep(2 * time.Hour) //nolint:forbidigo // virtual time: intents and tokens grow old
 	m.drain()
+	if m.restless() {
+		m.drain() // an intent that ended late names a manifest, and that names data
+	}
 	m.verify()
 	m.mustBeTidy()
-	s, err := metadata.Check(m.proc.ctx, m.proc.DB, func(p metadata.Problem) { m.t.Errorf("check: %v", p) })
+	var s metadata.Summary
+	err := m.persist("check", func() (err error) {
+		s, err = metadata.Check(m.proc.ctx, m.proc.DB, func(p metadata.Problem) { m.t.Errorf("check: %v", p) })
+		return err
+	})
 	if err != nil {
 		m.t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,7 +11,6 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"github.com/undercroft/undercroft/metadata"
-	"github.com/undercroft/undercroft/metadata/kv"
 	"github.com/undercroft/undercroft/objects"
 	"github.com/undercroft/undercroft/s3"
 )
@@ -87,9 +85,7 @@ func (m *machine) again(what string, fn func() error) error {
 	var err error
 	for range 5 {
 		err = fn()
-		code := s3.CodeOf(err)
-		passes := code == s3.SlowDown || code == s3.ServiceUnavailable || errors.Is(err, kv.ErrUnknownCommit) || errors.Is(err, kv.ErrTimeout)
-		if err == nil || !passes || !m.troubled() {
+		if err == nil || !passes(err) || !m.troubled() {
 			break
 		}
 		m.note("%s: %v", what, err)
@@ -159,7 +155,11 @@ func (m *machine) lookAtUploads(bucket s3.BucketName, out *world) error {
 			if x.n == 0 {
 				x.n = m.lib.uploadNumber(id) // 0: nobody was told of it
 			}
-			parts, err := m.proc.Objects.ListParts(m.proc.ctx, objects.ListPartsInput{Bucket: bucket, Key: u.Key, Upload: u.ID, Max: 100})
+			var parts objects.ListPartsOutput
+			err := m.persist("list parts", func() (err error) {
+				parts, err = m.proc.Objects.ListParts(m.proc.ctx, objects.ListPartsInput{Bucket: bucket, Key: u.Key, Upload: u.ID, Max: 100})
+				return err
+			})
 			if err != nil {
 				return fmt.Errorf("list parts: %w", err)
 			}
@@ -219,7 +219,11 @@ func (m *machine) sample(n int) {
 func (m *machine) check() {
 	m.t.Helper()
 	var report strings.Builder
-	if err := m.proc.Check(context.WithoutCancel(m.proc.ctx), &report); err != nil {
+	err := m.persist("check", func() error {
+		report.Reset()
+		return m.proc.Check(context.WithoutCancel(m.proc.ctx), &report)
+	})
+	if err != nil {
 		m.t.Errorf("check: %v\n%s", err, report.String())
 	}
 }

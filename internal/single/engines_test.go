@@ -33,7 +33,7 @@ func movesBetween(t *testing.T, share func(*single.Options)) {
 	move := func(from, to single.Options, in single.ImportOptions) []byte {
 		t.Helper()
 		var stream bytes.Buffer
-		before, err := single.ExportOffline(t.Context(), from, &stream, nil)
+		before, err := single.ExportOffline(t.Context(), from, &stream, single.ExportOptions{})
 		s.must(err)
 		after, sum, err := single.ImportOffline(t.Context(), to, bytes.NewReader(stream.Bytes()), in)
 		if err != nil || after != before || sum.Buckets != 1 || !sum.Clean() {
@@ -150,7 +150,7 @@ func TestImportIntoSharedGoesOn(t *testing.T) {
 	if _, err := single.Open(t.Context(), shared); err == nil || strings.Contains(err.Error(), "\n") {
 		t.Errorf("half an import is served: %v", err)
 	}
-	if _, err := single.ExportOffline(t.Context(), shared, io.Discard, nil); !errors.Is(err, metadata.ErrImporting) {
+	if _, err := single.ExportOffline(t.Context(), shared, io.Discard, single.ExportOptions{}); !errors.Is(err, metadata.ErrImporting) {
 		t.Errorf("half an import is exported: %v", err)
 	}
 	s.Start() // nothing has changed for the directories

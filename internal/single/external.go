@@ -54,7 +54,10 @@ func (s *System) openExternal(ctx context.Context, dirs *directories) error {
 		return fmt.Errorf("the metadata of the data directories is gone from %s: restore it or import it; "+
 			"it is not created again, because that would lose every object: %w", x.Place, err)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return s.checkCopies(dirs)
 }
 
 // wrapped is the engine as the metadata uses it.
@@ -93,8 +96,7 @@ func (s *System) join(ctx context.Context, dirs *directories) error {
 		return err
 	}
 	if !known {
-		return fmt.Errorf("the data directories hold another store than the metadata in %s: it knows none of their disks; "+
-			"look at --data and --metadata, or import the metadata of that store (docs/operations/foundationdb.md)", s.opts.External.Place)
+		return s.errOtherStore()
 	}
 	return nil
 }

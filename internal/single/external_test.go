@@ -133,6 +133,10 @@ func TestSharedMetadata(t *testing.T) {
 		if !ok || e.Status != 503 || !errors.Is(err, partition.ErrElsewhere) {
 			t.Errorf("%s: %v", what, err)
 		}
+		// No Retry-After: it does not get better by itself, but elsewhere.
+		if objects.Passes(err) || !strings.Contains(err.Error(), "Trying again here does not help") {
+			t.Errorf("%s asks to come back: %v", what, err)
+		}
 	}
 	_, err = g.Objects.GetObject(t.Context(), objects.GetObjectInput{Bucket: "bucket", Key: "large"})
 	unavailable("read", err) // before anything is answered

@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/undercroft/undercroft/internal/vfs"
 	"github.com/undercroft/undercroft/internal/vfs/mirror"
@@ -26,14 +24,27 @@ func (s *System) ExportMetadata(ctx context.Context, w io.Writer) (metadata.Expo
 	return s.DB.Export(ctx, w, nil)
 }
 
+// ExportOptions shape ExportOffline.
+type ExportOptions struct {
+	// Running exports shared metadata although servers may use it. Where it does not change
+	// meanwhile that succeeds; what is written later is not in the export.
+	Running  bool
+	Progress func(metadata.ExportTotals)
+}
+
 // ExportOffline is ExportMetadata for a store that does not run.
-func ExportOffline(ctx context.Context, o Options, w io.Writer, progress func(metadata.ExportTotals)) (metadata.ExportTotals, error) {
+func ExportOffline(ctx context.Context, o Options, w io.Writer, x ExportOptions) (metadata.ExportTotals, error) {
 	s := &System{opts: o}
 	defer func() { _ = s.Close(ctx) }() // nothing was written
 	if err := s.openStopped(ctx); err != nil {
 		return metadata.ExportTotals{}, err
 	}
-	return s.DB.Export(ctx, w, progress)
+	if s.opts.isShared() && !x.Running {
+		if err := s.refuseUsed(ctx, s.DB); err != nil {
+			return metadata.ExportTotals{}, err
+		}
+	}
+	return s.DB.Export(ctx, w, x.Progress)
 }
 
 // openStopped opens the metadata of a store that does not run, which there is.
@@ -51,8 +62,8 @@ func (s *System) openStopped(ctx context.Context) error {
 	return s.openMetadata(dirs) //nolint:contextcheck // opening the engine is not cut short
 }
 
-// openExternalStopped opens metadata that is elsewhere. That nothing runs on shared
-// metadata is not known: an export of it finds out that it changes.
+// openExternalStopped opens metadata that is elsewhere. Servers may run on it, where it is
+// shared.
 func (s *System) openExternalStopped(ctx context.Context) (err error) {
 	x := s.opts.External
 	if s.engine, err = x.Open(ctx); err != nil {
@@ -86,6 +97,7 @@ type ImportOptions struct {
 // not a store that starts before it has ended without an error; until then the same
 // import can be run again.
 func ImportOffline(ctx context.Context, o Options, r io.Reader, in ImportOptions) (totals metadata.ExportTotals, sum metadata.Summary, err error) {
+	rewind := rewinder(r)
 	stream := bufio.NewReaderSize(r, metadata.ExportStart)
 	start, err := stream.Peek(metadata.ExportStart)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -100,8 +112,14 @@ func ImportOffline(ctx context.Context, o Options, r io.Reader, in ImportOptions
 	}
 	s := &System{opts: o}
 	defer func() { err = errors.Join(err, s.Close(context.WithoutCancel(ctx))) }()
-	if err := s.openTarget(ctx, dirs); err != nil {
+	if err := s.openTarget(ctx, dirs, func() error { return s.inspect(rewind, r, dirs, in) }); err != nil {
 		return totals, sum, err
+	}
+	if rewind != nil {
+		if err := rewind(); err != nil {
+			return totals, sum, err
+		}
+		stream.Reset(r)
 	}
 	totals, sum, err = metadata.Import(ctx, s.engine, stream, metadata.ImportOptions{
 		Now: o.Now, Replace: in.Replace, AcceptProblems: in.AcceptProblems, Progress: in.Progress, Report: in.Report,
@@ -115,16 +133,23 @@ func ImportOffline(ctx context.Context, o Options, r io.Reader, in ImportOptions
 	return totals, sum, s.mirror.SetInitialised() // the next start makes what mirrors are missing
 }
 
-// openTarget opens the engine that is imported into, a new one where there is none.
-func (s *System) openTarget(ctx context.Context, dirs *directories) (err error) {
+// openTarget opens the engine that is imported into, a new one where there is none. check is
+// called before anything is made.
+func (s *System) openTarget(ctx context.Context, dirs *directories, check func() error) (err error) {
 	if x := s.opts.External; x != nil {
 		if err := s.openDisks(dirs); err != nil { // nobody else may use them
+			return err
+		}
+		if err := check(); err != nil {
 			return err
 		}
 		if s.engine, err = x.Open(ctx); err != nil {
 			return fmt.Errorf("open %s to import into: %w", x.Place, err)
 		}
 		return s.refuseRunning(ctx)
+	}
+	if err := check(); err != nil {
+		return err
 	}
 	if err := s.prepare(dirs); err != nil {
 		return err
@@ -148,55 +173,6 @@ func (s *System) adopt(ctx context.Context, dirs *directories) (err error) {
 		}
 	}
 	return s.keepHomes(disks)
-}
-
-// runningTerm is how long servers of shared metadata are watched for a sign of life: well
-// above the interval of their leases.
-const runningTerm = 25 * time.Second
-
-// ErrInUse says that servers use what is to be replaced, whatever else is said.
-var ErrInUse = errors.New("servers use it")
-
-// refuseRunning refuses to import over a state that servers use. A server that is dead has
-// left a row l whose stamp stands still.
-func (s *System) refuseRunning(ctx context.Context) error {
-	if !s.opts.isShared() {
-		return nil
-	}
-	db, err := metadata.Open(s.engine, metadata.Options{Now: s.opts.Now, MustExist: true}) //nolint:contextcheck // opening is not cut short
-	if errors.Is(err, metadata.ErrNoState) || errors.Is(err, metadata.ErrImporting) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	before, err := holders(ctx, db)
-	if err != nil || len(before) == 0 {
-		return err
-	}
-	s.opts.Logger.WarnContext(ctx, "servers have used this metadata; waiting to see whether they live", slog.Int("servers", len(before)))
-	timer := time.NewTimer(runningTerm)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	after, err := holders(ctx, db)
-	for _, h := range after {
-		if err == nil && !slices.Contains(before, h) {
-			err = fmt.Errorf("%w: the metadata in %s; stop them first", ErrInUse, s.opts.External.Place)
-		}
-	}
-	return err
-}
-
-func holders(ctx context.Context, db *metadata.DB) (rows []metadata.Holder, err error) {
-	err = db.View(ctx, "import", func(r *metadata.Reader) (err error) {
-		rows, err = r.Holders()
-		return err
-	})
-	return rows, err
 }
 
 // beginAnew makes a place for the metadata where no directory that should hold

@@ -41,7 +41,7 @@ func TestExportAndImport(t *testing.T) {
 	online := s.exported()
 	s.Stop()
 	var offline bytes.Buffer
-	totals, err := single.ExportOffline(t.Context(), *o, &offline, nil)
+	totals, err := single.ExportOffline(t.Context(), *o, &offline, single.ExportOptions{})
 	if err != nil || totals.Rows < 10 {
 		t.Fatalf("%+v, %v", totals, err)
 	}

@@ -2,6 +2,7 @@ package single
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +21,9 @@ import (
 type home struct {
 	Format int    `json:"format"`
 	Place  string `json:"place"`
+	// Copy is the copy id of the metadata: two places may have one name, and metadata that was
+	// imported is not that from which it was exported. Older programs did not write it.
+	Copy string `json:"copy,omitempty"`
 }
 
 const (
@@ -32,9 +36,9 @@ func (s *System) homePath(dir string) string {
 	return s.opts.FS.PathJoin(dir, ".undercroft", "metadata-home")
 }
 
-// homeOf is what a directory remembers, empty for nothing. A file that cannot be read, or
+// homeOf is what a directory remembers, zero for nothing. A file that cannot be read, or
 // not understood, is as good as none: the others have it too.
-func (s *System) homeOf(dir string) string {
+func (s *System) homeOf(dir string) home {
 	text, err := vfs.ReadFile(s.opts.FS, s.homePath(dir), homeMost)
 	if err == nil {
 		text, err = vfs.CutSum(text)
@@ -46,7 +50,7 @@ func (s *System) homeOf(dir string) string {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		s.opts.Logger.Warn("a directory does not say where its metadata is", slog.String("path", dir), slog.Any("error", err))
 	}
-	return h.Place
+	return h
 }
 
 // checkHomes refuses directories that were last used with other metadata.
@@ -59,7 +63,7 @@ func (s *System) checkHomes(dirs *directories) error {
 		if dir.problem != nil || dir.state != disk.Identified {
 			continue
 		}
-		was := s.homeOf(dir.path)
+		was := s.homeOf(dir.path).Place
 		if was == "" && place != "" && s.holdsMetadata(dirs) {
 			was = homeOnDisks
 		}
@@ -77,6 +81,33 @@ func (s *System) checkHomes(dirs *directories) error {
 			"give the right --metadata, or import the metadata here (docs/operations/foundationdb.md)", dir.path, was, place)
 	}
 	return nil
+}
+
+// checkCopies refuses directories that were last used with metadata which is another copy of
+// the store than what was opened in the same place.
+func (s *System) checkCopies(dirs *directories) error {
+	for _, path := range dirs.identified() {
+		was := s.homeOf(path)
+		if was.Copy == "" || was.Place != s.opts.External.Place || was.Copy == s.copyID() {
+			continue
+		}
+		if s.opts.AcceptLoss {
+			s.opts.Logger.Warn("a directory was last used with another copy of the metadata", slog.String("path", path), slog.String("copy", was.Copy))
+			continue
+		}
+		return fmt.Errorf("%s was last used with another copy of the metadata in %s than is there now: is this another cluster, or was the metadata imported without this directory? "+
+			"With older metadata, what was written since would be lost; give the right --metadata, or import the metadata here (docs/operations/foundationdb.md)", path, s.opts.External.Place)
+	}
+	return nil
+}
+
+// copyID is that of the metadata that is open, empty where it has none yet.
+func (s *System) copyID() string {
+	id := s.DB.CopyID()
+	if id == ([16]byte{}) {
+		return ""
+	}
+	return hex.EncodeToString(id[:])
 }
 
 // holdsMetadata reports whether there is embedded metadata on the directories.
@@ -117,10 +148,11 @@ func (s *System) keepHome(dir string) error {
 		}
 		return nil
 	}
-	if s.homeOf(dir) == s.opts.External.Place {
+	here := home{homeFormat, s.opts.External.Place, s.copyID()}
+	if s.homeOf(dir) == here {
 		return nil
 	}
-	text, err := json.MarshalIndent(home{homeFormat, s.opts.External.Place}, "", "  ")
+	text, err := json.MarshalIndent(here, "", "  ")
 	if err != nil {
 		return err
 	}

@@ -83,7 +83,7 @@ func TestImportIntoARunningStore(t *testing.T) {
 	if _, _, err := single.ImportOffline(t.Context(), *o, whole, single.ImportOptions{Replace: true}); err == nil {
 		t.Error("imported")
 	}
-	if _, err := single.ExportOffline(t.Context(), *o, io.Discard, nil); err == nil {
+	if _, err := single.ExportOffline(t.Context(), *o, io.Discard, single.ExportOptions{}); err == nil {
 		t.Error("exported as if nothing ran")
 	}
 	s.holds("before")

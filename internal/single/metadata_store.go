@@ -12,6 +12,7 @@ import (
 	"github.com/undercroft/undercroft/metadata/kv"
 	"github.com/undercroft/undercroft/metadata/kv/breaker"
 	"github.com/undercroft/undercroft/metadata/kv/meter"
+	"github.com/undercroft/undercroft/objects"
 )
 
 const (
@@ -89,30 +90,29 @@ func (m *metadataStore) ready() error {
 	if m == nil {
 		return nil
 	}
-	if st := m.breaker.Status(); st.Silence > awayAfter {
+	st := m.breaker.Status()
+	if st.Locked {
+		return kv.ErrLocked
+	}
+	if st.Silence > awayAfter {
 		return fmt.Errorf("the metadata store has not answered for %s: %s", st.Silence.Round(time.Second), cmp.Or(st.Reason, "no reason is known"))
 	}
 	return nil
-}
-
-// writable answers why nothing can be written.
-func (m *metadataStore) writable() error {
-	switch {
-	case m == nil:
-		return nil
-	case m.breaker.Status().Locked:
-		return kv.ErrLocked
-	}
-	return m.ready()
 }
 
 // RemoteMetadata reports whether the metadata is reached over a network, so that
 // requests may have to wait for it.
 func (s *System) RemoteMetadata() bool { return s.remote != nil }
 
-// MetadataWritable answers why the metadata takes no writes, nil when it does or when
-// nothing is known.
-func (s *System) MetadataWritable(context.Context) error { return s.remote.writable() }
+// unlessAway is the error of what is written at the end, but where the metadata store is away
+// or locked: what it should have heard runs out by itself, and nobody can do better by trying again.
+func (s *System) unlessAway(ctx context.Context, err error) error {
+	if s.remote == nil || !objects.Passes(err) {
+		return err
+	}
+	s.opts.Logger.WarnContext(ctx, "the metadata store does not answer, and does not hear of the end of this process: its leases run out by themselves", slog.Any("error", err))
+	return nil
+}
 
 // MetadataStoreStatus describes a metadata store that is reached over a network.
 type MetadataStoreStatus struct {

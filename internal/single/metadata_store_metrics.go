@@ -34,7 +34,7 @@ func (s *System) MetadataStoreCollector() prometheus.Collector {
 		failures:     desc("transaction_failures_total", "Attempts that found a conflict or were too old, and transactions that ended for want of an answer.", "class", "reason"),
 		inFlight:     desc("transactions_in_flight", "Transactions under way."),
 		open:         desc("store_refused", "1 while transactions fail at once because the metadata store does not answer."),
-		locked:       desc("store_locked", "1 while the metadata store takes no writes because somebody has locked it."),
+		locked:       desc("store_locked", "1 while the metadata store answers no request because somebody has locked it."),
 		silence:      desc("store_silence_seconds", "Time since the metadata store answered last."),
 		refused:      desc("transactions_refused_total", "Transactions that failed without asking the metadata store."),
 		outages:      desc("store_outages_total", "How often the metadata store went away."),

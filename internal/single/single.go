@@ -147,6 +147,11 @@ func (s *System) open(ctx context.Context) error {
 	if err := s.takeInventory(ctx, dirs); err != nil {
 		return err
 	}
+	if s.opts.External != nil && !s.opts.isGateway() {
+		if err := s.DB.MakeCopyID(ctx); err != nil {
+			return fmt.Errorf("tell the metadata from its copies: %w", err)
+		}
+	}
 	if s.opts.External != nil || s.opts.AcceptLoss {
 		if err := s.keepHomes(s.Directories()); err != nil {
 			return err
@@ -347,7 +352,7 @@ func (s *System) Close(ctx context.Context) error {
 		errs = append(errs, s.Store.Close(ctx))
 	}
 	if s.DB != nil && s.engine != nil && s.Err() == nil {
-		errs = append(errs, s.keepLockTime(ctx), s.disown(ctx))
+		errs = append(errs, s.unlessAway(ctx, s.keepLockTime(ctx)), s.disown(ctx))
 	}
 	if s.engine != nil {
 		errs = append(errs, s.engine.Close())

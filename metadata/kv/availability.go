@@ -10,8 +10,11 @@ import (
 // Errors of engines that others serve over a network. Each wraps
 // [ErrUnavailable]: nothing was applied.
 var (
-	// ErrLocked says that somebody has locked the store: it takes no writes.
+	// ErrLocked says that somebody has locked the store: it gives no read version
+	// and takes no writes.
 	ErrLocked = fmt.Errorf("%w: the store is locked", ErrUnavailable)
+	// ErrThrottled says that the store has too much to do.
+	ErrThrottled = fmt.Errorf("%w: the store has too much to do", ErrUnavailable)
 	// ErrAway says that the store has not answered for a while, and that it was
 	// not asked.
 	ErrAway = fmt.Errorf("%w: the store does not answer", ErrUnavailable)

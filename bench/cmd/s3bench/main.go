@@ -109,6 +109,7 @@ func (o *options) loadFlags(f *flag.FlagSet) {
 	f.DurationVar(&c.Warmup, "warmup", 2*time.Second, "before the window")
 	f.Uint64Var(&c.Count, "count", 0, "operations in all, instead of a duration")
 	f.IntVar(&c.Objects, "objects", 1000, "objects to put first")
+	f.IntVar(&c.Rewrite, "rewrite", 0, "keys that put writes again and again, instead of new ones")
 	f.BoolVar(&c.SkipPrepare, "skip-prepare", false, "the objects are already there")
 	f.Func("payload", "unsigned, signed, streaming or streaming-unsigned", func(s string) (err error) {
 		c.Payload, err = load.ParsePayloadMode(s)
@@ -126,24 +127,28 @@ func (o *options) loadFlags(f *flag.FlagSet) {
 
 // observerFlags say what to read about it meanwhile.
 func (o *options) observerFlags(f *flag.FlagSet) {
-	f.Func("pid", "server processes to account, comma separated", o.pids)
+	f.Func("pid", "server processes to account, comma separated", pids(&o.observer.PIDs))
+	f.Func("beside", "processes to account apart, as a database's, comma separated", pids(&o.observer.Beside))
 	f.StringVar(&o.observer.Device, "device", "", "block device whose flushes to count, as vda")
 	f.StringVar(&o.observer.MetricsURL, "metrics-url", "", "Prometheus endpoint of the server")
-	f.Func("counters", "names of its counters to report, comma separated", func(s string) error {
+	f.Func("counters", "its counters to report, as a or a{label=\"value\"}, comma separated", func(s string) error {
 		o.observer.Counters = strings.Split(s, ",")
 		return nil
 	})
 }
 
-func (o *options) pids(s string) error {
-	for text := range strings.SplitSeq(s, ",") {
-		pid, err := strconv.Atoi(text)
-		if err != nil {
-			return fmt.Errorf("pid: %w", err)
+// pids appends the numbers of a flag.
+func pids(to *[]int) func(string) error {
+	return func(s string) error {
+		for text := range strings.SplitSeq(s, ",") {
+			pid, err := strconv.Atoi(text)
+			if err != nil {
+				return fmt.Errorf("pid: %w", err)
+			}
+			*to = append(*to, pid)
 		}
-		o.observer.PIDs = append(o.observer.PIDs, pid)
+		return nil
 	}
-	return nil
 }
 
 // table reads reports and prints them side by side.

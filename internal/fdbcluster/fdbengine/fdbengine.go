@@ -57,11 +57,7 @@ func On(tb testing.TB, c *fdbcluster.Cluster) Opener {
 			tb.Errorf("clear the test's prefix: %v", err)
 			return
 		}
-		_, err = e.Update(ctx, kv.TxOptions{}, func(tx kv.Tx) error {
-			tx.DeleteRange(kv.PrefixRange(nil))
-			return nil
-		})
-		if err != nil {
+		if err := Empty(ctx, e); err != nil {
 			tb.Errorf("clear the test's prefix: %v", err)
 		}
 		if err := e.Close(); err != nil {
@@ -69,6 +65,22 @@ func On(tb testing.TB, c *fdbcluster.Cluster) Opener {
 		}
 	})
 	return open
+}
+
+// Empty deletes everything, also from a database that recovers meanwhile.
+func Empty(ctx context.Context, e kv.Engine) error {
+	const attempts = 20 // each waits as long as a transaction may take
+	var err error
+	for range attempts {
+		_, err = e.Update(ctx, kv.TxOptions{}, func(tx kv.Tx) error {
+			tx.DeleteRange(kv.PrefixRange(nil))
+			return nil
+		})
+		if err == nil {
+			break
+		}
+	}
+	return err
 }
 
 // Engine is an open engine of an empty prefix, which the test closes.

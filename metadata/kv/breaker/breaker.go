@@ -219,7 +219,7 @@ func (e *Engine) answer(now time.Time, commit kv.Commit) {
 	defer e.mu.Unlock()
 	if !commit.ReadOnly && e.locked {
 		e.locked = false
-		e.o.Logger.Info("the metadata store takes writes again")
+		e.o.Logger.Info("the metadata store is unlocked")
 	}
 	e.failures = 0
 	if e.open.Swap(false) {
@@ -227,7 +227,7 @@ func (e *Engine) answer(now time.Time, commit kv.Commit) {
 	}
 }
 
-// answerLocked notes that the store answers and takes no writes.
+// answerLocked notes that the store answers, and that it is locked.
 func (e *Engine) answerLocked(now time.Time) {
 	e.answered.Store(int64(now.Sub(e.start)))
 	e.mu.Lock()
@@ -235,7 +235,7 @@ func (e *Engine) answerLocked(now time.Time) {
 	e.failures = 0
 	if !e.locked {
 		e.locked = true
-		e.o.Logger.Warn("the metadata store is locked: it takes no writes until somebody unlocks it")
+		e.o.Logger.Warn("the metadata store is locked: requests are refused until somebody unlocks it")
 	}
 	if e.open.Swap(false) {
 		e.o.Logger.Info("the metadata store answers again")

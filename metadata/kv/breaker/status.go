@@ -6,7 +6,7 @@ import "time"
 type Status struct {
 	// Open says that transactions are refused.
 	Open bool
-	// Locked says that the store took no write when it was last asked to.
+	// Locked says that the store was locked when it was last asked.
 	Locked bool
 	// Silence is for how long the store has not answered.
 	Silence time.Duration

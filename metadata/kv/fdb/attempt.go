@@ -30,6 +30,7 @@ type attempt struct {
 	t    *txn.Tx
 	snap *snapshot // nil before the first read
 	n    int
+	set  bool  // the library's transaction is there, with the options of this attempt
 	dead error // of a read that found the transaction ended in the library
 }
 
@@ -39,6 +40,24 @@ func (c *call) attempt(ctx context.Context, n int) *attempt {
 		Source: a, Now: c.e.opts.Now, Context: ctx, Deadline: c.deadline, Attempt: n, Remote: true,
 	})
 	return a
+}
+
+// native is the library's transaction.
+func (a *attempt) native() (fdb.Transaction, error) {
+	if a.set {
+		return a.tr, nil
+	}
+	if err := a.make(a.ctx); err != nil {
+		return fdb.Transaction{}, readError(a.ctx, err)
+	}
+	if err := a.configure(); err != nil {
+		return fdb.Transaction{}, readError(a.ctx, err)
+	}
+	if a.snap != nil && a.snap.reused {
+		a.tr.SetReadVersion(int64(a.snap.stamp.Version))
+	}
+	a.set = true
+	return a.tr, nil
 }
 
 // Begin starts to read. The version comes with the first reply.
@@ -53,7 +72,7 @@ func (a *attempt) finish() {
 	if a.snap != nil {
 		a.snap.keepStamp()
 	}
-	if a.t.Size() >= resetFrom {
+	if a.made && a.t.Size() >= resetFrom {
 		a.tr.Reset()
 		a.began = a.e.opts.Now()
 	}
@@ -71,7 +90,11 @@ func (a *attempt) failed(err error) error {
 
 func (a *attempt) page(r kv.Range, o fdb.RangeOptions) reply {
 	a.e.count.reads.Add(1)
-	return a.tr.Snapshot().GetRange(a.e.space.rng(r), o)
+	tr, err := a.native()
+	if err != nil {
+		return refused{err}
+	}
+	return tr.Snapshot().GetRange(a.e.space.rng(r), o)
 }
 
 func (a *attempt) strip(key fdb.Key) []byte { return a.e.space.strip(key) }
@@ -91,6 +114,9 @@ func (a *attempt) update(fn func(kv.Tx) error) (kv.Commit, error) {
 	}
 	if a.dead != nil {
 		return kv.Commit{}, a.dead
+	}
+	if _, err := a.native(); err != nil {
+		return kv.Commit{}, err
 	}
 	if err := a.write(); err != nil {
 		return kv.Commit{}, fmt.Errorf("%w: %w", errRefused, err)

@@ -30,12 +30,16 @@ const slack = 20 * time.Millisecond
 const maxTag = 16
 
 // call is one View or Update: one transaction of the client library, that is
-// reset before each further attempt.
+// reset before each further attempt. It is made when it is first needed: many a
+// View asks for nothing but what its session knows, and making one costs more
+// than a read does.
 type call struct {
 	e        *Engine
 	o        *kv.TxOptions
 	tr       fdb.Transaction
-	began    time.Time // of tr, or of its last reset: the client's timeout counts from it
+	made     bool        // there is tr
+	settled  func() bool // ends the watch over the context for tr
+	began    time.Time   // of tr, or of its last reset: the client's timeout counts from it
 	deadline time.Time
 }
 
@@ -57,20 +61,12 @@ func (e *Engine) run(ctx context.Context, o *kv.TxOptions, once func(*attempt) e
 		return err
 	}
 	defer func() { <-e.slots }()
-	tr, err := e.handle.db.CreateTransaction()
-	if err != nil {
-		return readError(ctx, err)
-	}
-	c.tr, c.began = tr, e.opts.Now()
-	defer context.AfterFunc(ctx, tr.Cancel)()
+	defer c.end()
 
 	for n := 0; ; n++ {
 		// After the reset, so that it cannot undo a cancellation that nobody saw.
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("transaction: %w", err)
-		}
-		if err := c.configure(); err != nil {
-			return readError(ctx, err)
 		}
 		err := once(c.attempt(ctx, n))
 		if err == nil {
@@ -90,9 +86,30 @@ func (e *Engine) run(ctx context.Context, o *kv.TxOptions, once func(*attempt) e
 	}
 }
 
+// make makes the transaction, unless there is one.
+func (c *call) make(ctx context.Context) error {
+	if c.made {
+		return nil
+	}
+	tr, err := c.e.handle.db.CreateTransaction()
+	if err != nil {
+		return err //nolint:wrapcheck // the caller knows what it means
+	}
+	c.tr, c.made, c.began = tr, true, c.e.opts.Now()
+	c.settled = context.AfterFunc(ctx, tr.Cancel)
+	c.e.count.made.Add(1)
+	return nil
+}
+
+func (c *call) end() {
+	if c.made {
+		c.settled()
+	}
+}
+
 // pause waits until the next attempt may begin, and makes the transaction new.
 func (c *call) pause(ctx context.Context, n int, when again, cause fdb.Error) error {
-	if when == byClient {
+	if when == byClient && c.made {
 		if err := c.tr.OnError(cause).Get(); err != nil {
 			return errors.Join(readError(ctx, err), readError(ctx, cause))
 		}
@@ -102,8 +119,10 @@ func (c *call) pause(ctx context.Context, n int, when again, cause fdb.Error) er
 	if err := txn.Wait(ctx, min(jitter(limit), c.deadline.Sub(c.e.opts.Now()))); err != nil {
 		return fmt.Errorf("transaction: %w", err)
 	}
-	c.tr.Reset()
-	c.began = c.e.opts.Now()
+	if c.made {
+		c.tr.Reset()
+		c.began = c.e.opts.Now()
+	}
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/undercroft/undercroft/internal/fdbcluster"
+	"github.com/undercroft/undercroft/internal/fdbcluster/fdbengine"
 	"github.com/undercroft/undercroft/metadata/kv"
 	"github.com/undercroft/undercroft/metadata/kv/fdb"
 	"github.com/undercroft/undercroft/metadata/kv/kvtest"
@@ -52,11 +53,7 @@ func clearing(t *testing.T, c *fdbcluster.Cluster, prefix []byte) []byte {
 	t.Helper()
 	t.Cleanup(func() {
 		e := openUnder(t, c, prefix, nil)
-		_, err := e.Update(context.WithoutCancel(t.Context()), kv.TxOptions{}, func(tx kv.Tx) error {
-			tx.DeleteRange(kv.PrefixRange(nil))
-			return nil
-		})
-		if err != nil {
+		if err := fdbengine.Empty(context.WithoutCancel(t.Context()), e); err != nil {
 			t.Errorf("clear the prefix: %v", err)
 		}
 		if err := e.Close(); err != nil {

@@ -35,6 +35,11 @@ type reply interface {
 	GetSliceWithError() ([]fdb.KeyValue, error)
 }
 
+// refused is a request that could not be sent.
+type refused struct{ err error }
+
+func (r refused) GetSliceWithError() ([]fdb.KeyValue, error) { return nil, r.err }
+
 // cursor walks a range in pages. The request for the next one is under way while
 // one is walked: at once where the caller asked for more pairs than there are in
 // it, else from the middle on.

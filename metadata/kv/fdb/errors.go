@@ -32,7 +32,6 @@ type meaning struct {
 
 // Errors that are no sentinel of kv: nothing was applied.
 var (
-	errBusy    = fmt.Errorf("%w: FoundationDB has too much to do", kv.ErrUnavailable)
 	errRefused = errors.New("fdb: the client library refuses the call")
 )
 
@@ -73,7 +72,7 @@ func meaningOf(code int) meaning {
 		return meaning{kv.ErrConflict, kv.ErrConflict, soon}
 	case codeFutureVersion, codeProcessBehind, codeCommitProxyMemory, codeGRVProxyMemory,
 		codeBatchThrottled, codeTagThrottled, codeProxyTagThrottled:
-		return meaning{errBusy, errBusy, byClient}
+		return meaning{kv.ErrThrottled, kv.ErrThrottled, byClient}
 	case codeUnknownResult, codeUnknownFatal:
 		return meaning{kv.ErrUnknownCommit, kv.ErrUnknownCommit, never}
 	case codeVersionChanged:

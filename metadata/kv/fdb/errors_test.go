@@ -27,9 +27,9 @@ func TestErrors(t *testing.T) {
 		{"future_version", 1009, kv.ErrUnavailable, kv.ErrUnavailable, byClient},
 		{"process_behind", 1037, kv.ErrUnavailable, kv.ErrUnavailable, byClient},
 		{"commit_proxy_memory_limit_exceeded", 1042, kv.ErrUnavailable, kv.ErrUnavailable, byClient},
-		{"batch_transaction_throttled", 1051, kv.ErrUnavailable, kv.ErrUnavailable, byClient},
+		{"batch_transaction_throttled", 1051, kv.ErrThrottled, kv.ErrThrottled, byClient},
 		{"grv_proxy_memory_limit_exceeded", 1078, kv.ErrUnavailable, kv.ErrUnavailable, byClient},
-		{"tag_throttled", 1213, kv.ErrUnavailable, kv.ErrUnavailable, byClient},
+		{"tag_throttled", 1213, kv.ErrThrottled, kv.ErrThrottled, byClient},
 		{"proxy_tag_throttled", 1223, kv.ErrUnavailable, kv.ErrUnavailable, byClient},
 
 		{"commit_unknown_result", 1021, kv.ErrUnknownCommit, kv.ErrUnknownCommit, never},

@@ -15,6 +15,10 @@ import (
 // which it gathers from its processes for each read.
 const statusKey = "\xff\xff/status/json"
 
+// healthKey is where it answers with what the cluster makes its throttling of. It is
+// absent while the cluster recovers.
+const healthKey = "\xff\xff/metrics/health/aggregate"
+
 // reportTimeout bounds the wait for processes that do not answer.
 const reportTimeout = 10 * time.Second
 
@@ -25,18 +29,34 @@ var _ kv.Reporter = (*Engine)(nil)
 func (e *Engine) Report(ctx context.Context) (kv.Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()
-	var document []byte
+	var report kv.Report
 	err := e.run(ctx, &kv.TxOptions{MaxRetries: -1}, func(a *attempt) error {
 		defer a.finish()
-		status := a.tr.Get(fdb.Key(statusKey))
+		tr, err := a.native()
+		if err != nil {
+			return err
+		}
+		status := tr.Get(fdb.Key(statusKey))
 		// The library gathers it outside the transaction, whose end does not end that.
 		defer context.AfterFunc(ctx, status.Cancel)()
-		var err error
-		document, err = status.Get()
-		return readError(ctx, err)
+		document, err := status.Get()
+		if err != nil {
+			return readError(ctx, err)
+		}
+		if report, err = ParseStatus(document); err != nil || !report.Available {
+			return err
+		}
+		health := tr.Get(fdb.Key(healthKey))
+		defer context.AfterFunc(ctx, health.Cancel)()
+		if document, err = health.Get(); err != nil || document == nil {
+			return nil //nolint:nilerr // what the cluster does not tell is absent
+		}
+		gauges, err := ParseHealth(document)
+		report.Gauges = append(report.Gauges, gauges...)
+		return err
 	})
 	if err != nil {
 		return kv.Report{}, err
 	}
-	return ParseStatus(document)
+	return report, nil
 }

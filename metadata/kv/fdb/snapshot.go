@@ -17,7 +17,8 @@ type snapshot struct {
 	a          *attempt
 	reads      map[string]*read // by key, so that none is fetched twice
 	generation *read
-	version    fdb.FutureInt64 // nil before it was asked for
+	version    fdb.FutureInt64 // nil before it was asked for, and where the session knows it
+	err        error           // of asking for it
 
 	// Of the session.
 	stamp  kv.Stamp
@@ -39,7 +40,6 @@ func newSnapshot(a *attempt) *snapshot {
 	}
 	s.asked = a.e.opts.Now()
 	if s.stamp, s.ticket, s.reused = session.Take(s.asked); s.reused {
-		a.tr.SetReadVersion(int64(s.stamp.Version))
 		return s
 	}
 	s.Touch()
@@ -49,7 +49,7 @@ func newSnapshot(a *attempt) *snapshot {
 
 // keepStamp gives the session what this attempt has read, where it is there.
 func (s *snapshot) keepStamp() {
-	if s.a.o.Session == nil || s.reused || !s.version.IsReady() {
+	if s.a.o.Session == nil || s.reused || s.version == nil || !s.version.IsReady() {
 		return
 	}
 	version, err := s.version.Get()
@@ -83,14 +83,20 @@ func (s *snapshot) StartGeneration() kv.Future {
 	case s.reused:
 		s.generation = &read{value: s.stamp.Generation}
 	default:
+		s.Touch()
 		s.generation = s.start(fdb.Key(generationKey))
+		s.generation.version = s.version
 	}
 	return s.generation
 }
 
 func (s *snapshot) start(key fdb.Key) *read {
 	s.a.e.count.reads.Add(1)
-	return &read{a: s.a, future: s.a.tr.Snapshot().Get(key)}
+	tr, err := s.a.native()
+	if err != nil {
+		return &read{err: err}
+	}
+	return &read{a: s.a, future: tr.Snapshot().Get(key)}
 }
 
 // Scan sends the first request of a walk.
@@ -100,14 +106,26 @@ func (s *snapshot) Scan(r kv.Range, o kv.RangeOptions) txn.Cursor {
 
 // Touch asks for the version.
 func (s *snapshot) Touch() {
-	if s.version == nil {
-		s.version = s.a.tr.Snapshot().GetReadVersion()
+	if s.version != nil || s.reused || s.err != nil {
+		return
 	}
+	tr, err := s.a.native()
+	if err != nil {
+		s.err = err
+		return
+	}
+	s.version = tr.Snapshot().GetReadVersion()
 }
 
 // Await waits for the version.
 func (s *snapshot) Await() (uint64, error) {
+	if s.reused {
+		return readVersion(int64(s.stamp.Version)), nil
+	}
 	s.Touch()
+	if s.err != nil {
+		return 0, s.err
+	}
 	v, err := s.version.Get()
 	if err != nil {
 		return 0, s.a.failed(err)
@@ -150,8 +168,11 @@ func (s *snapshot) Backward(r kv.Range) (txn.Cursor, error) {
 type read struct {
 	a      *attempt
 	future fdb.FutureByteSlice // nil once it was waited for
-	value  []byte
-	err    error
+	// version is set where the value comes with it: in the library such a read never
+	// ends when there is no version, because the database is locked or throttled.
+	version fdb.FutureInt64
+	value   []byte
+	err     error
 }
 
 func (r *read) ready() bool { return r.future == nil || r.future.IsReady() }
@@ -161,8 +182,15 @@ func (r *read) Wait() ([]byte, error) {
 	if r.future == nil {
 		return r.value, r.err
 	}
-	value, err := r.future.Get()
+	var value []byte
+	var err error
+	if r.version != nil {
+		_, err = r.version.Get()
+	}
+	if err == nil {
+		value, err = r.future.Get()
+	}
 	r.value, r.err = value, r.a.failed(err)
-	r.a, r.future = nil, nil // so that the collector may free it in the library
+	r.a, r.future, r.version = nil, nil, nil // so that the collector may free it in the library
 	return r.value, r.err
 }

@@ -10,7 +10,7 @@ import (
 )
 
 type counters struct {
-	views, readOnly, commits, reads, waited               atomic.Uint64
+	views, readOnly, commits, made, reads, waited         atomic.Uint64
 	conflicts, tooOld, unknown, busy, timeouts, otherwise atomic.Uint64
 }
 
@@ -23,7 +23,7 @@ func (c *counters) failure(err error) {
 		c.conflicts.Add(1)
 	case errors.Is(err, kv.ErrTooOld):
 		c.tooOld.Add(1)
-	case errors.Is(err, errBusy):
+	case errors.Is(err, kv.ErrThrottled):
 		c.busy.Add(1)
 	case errors.Is(err, kv.ErrTimeout):
 		c.timeouts.Add(1)
@@ -38,6 +38,8 @@ type Stats struct {
 	Views, ReadOnly uint64
 	// Commits counts applied transactions.
 	Commits uint64
+	// Made counts transactions of the client library: calls that need none have none.
+	Made uint64
 	// Reads counts requests for a key or a part of a range.
 	Reads uint64
 	// Conflicts, TooOld, Unknown, Busy and Timeouts count the attempts that failed
@@ -55,6 +57,7 @@ func (e *Engine) Stats() Stats {
 		Views:       e.count.views.Load(),
 		ReadOnly:    e.count.readOnly.Load(),
 		Commits:     e.count.commits.Load(),
+		Made:        e.count.made.Load(),
 		Reads:       e.count.reads.Load(),
 		Conflicts:   e.count.conflicts.Load(),
 		TooOld:      e.count.tooOld.Load(),

@@ -22,7 +22,7 @@ const (
 	TimingOut
 	// Down reads and commits fail with kv.ErrUnavailable at once.
 	Down
-	// Locked commits fail with kv.ErrLocked.
+	// Locked reads and commits fail with kv.ErrLocked at once.
 	Locked
 	// Throttling lets each read wait for a while.
 	Throttling
@@ -78,9 +78,7 @@ func (o *Outage) suffer(ctx context.Context, p Place, left time.Duration) error 
 	case Down:
 		return kv.ErrUnavailable
 	case Locked:
-		if p == AtCommit {
-			return kv.ErrLocked
-		}
+		return kv.ErrLocked
 	case Throttling:
 		if p == AtRead {
 			return hang(ctx, p, min(left, throttled), ended)

@@ -35,7 +35,7 @@ func TestOutages(t *testing.T) {
 		"hanging":    {mem.Hanging, kv.ErrTimeout, kv.ErrUnknownCommit, 10 * time.Second},
 		"timing out": {mem.TimingOut, kv.ErrTimeout, kv.ErrTimeout, 0},
 		"down":       {mem.Down, kv.ErrUnavailable, kv.ErrUnavailable, 0},
-		"locked":     {mem.Locked, nil, kv.ErrLocked, 0},
+		"locked":     {mem.Locked, kv.ErrLocked, kv.ErrLocked, 0},
 		"throttling": {mem.Throttling, nil, nil, 100 * time.Millisecond},
 	}
 	for name, test := range tests {

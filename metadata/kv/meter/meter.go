@@ -2,7 +2,8 @@
 //
 // It promises to change nothing: results, conflicts and the number of runs are
 // those of the engine behind. An engine tells only how the last attempt ended: one
-// before it that came to its commit counts as a conflict, any other as too old.
+// before it that came to its commit counts as a conflict, any other by the error of
+// its reads, as too old where it has none.
 // Classes are counted one by one up to a bound, and those beyond it together.
 package meter
 
@@ -64,9 +65,14 @@ func (e *Engine) View(ctx context.Context, o kv.TxOptions, fn func(kv.Reader) er
 	c.inFlight.Add(1)
 	defer c.inFlight.Add(-1)
 	runs := uint64(0)
+	var before error
 	err := e.inner.View(ctx, o, func(r kv.Reader) error {
+		if runs > 0 {
+			c.repeated(before)
+		}
 		runs++
-		return fn(r)
+		before = fn(r)
+		return before
 	})
 	c.views.observe(e.now().Sub(began))
 	c.finish(err, runs)
@@ -100,6 +106,7 @@ type update struct {
 	runs  uint64
 	read  time.Time // when fn returned
 	ready bool      // fn wanted to commit
+	err   error     // of fn
 	size  int
 }
 
@@ -109,11 +116,12 @@ func (u *update) run(tx kv.Tx, fn func(kv.Tx) error) error {
 	case u.ready: // and yet here it is again
 		u.class.outcomes[Conflicts].Add(1)
 	case u.runs > 0:
-		u.class.outcomes[TooOld].Add(1)
+		u.class.repeated(u.err)
 	}
 	u.runs++
 	u.ready = false
 	err := fn(tx)
+	u.err = err
 	u.read = u.now()
 	u.class.reads.observe(u.read.Sub(began))
 	if u.ready = err == nil; u.ready {
@@ -130,6 +138,15 @@ type class struct {
 	transactions, attempts atomic.Uint64
 	bytes                  atomic.Uint64
 	outcomes               [outcomes]atomic.Uint64
+}
+
+// repeated counts an attempt that did not come to its commit.
+func (c *class) repeated(err error) {
+	o := outcomeOf(err)
+	if o == outcomes {
+		o = TooOld
+	}
+	c.outcomes[o].Add(1)
 }
 
 func (c *class) finish(err error, runs uint64) {
@@ -172,13 +189,14 @@ const (
 	Unknown
 	TimedOut
 	Locked
+	Throttled
 	Unavailable
 	outcomes
 )
 
 // String is the name of an outcome in metrics.
 func (o Outcome) String() string {
-	return [...]string{"conflict", "too_old", "unknown", "timeout", "locked", "unavailable"}[o]
+	return [...]string{"conflict", "too_old", "unknown", "timeout", "locked", "throttled", "unavailable"}[o]
 }
 
 // outcomeOf sorts an error, the most telling first.
@@ -195,6 +213,7 @@ func outcomeOf(err error) Outcome {
 		{kv.ErrTooOld, TooOld},
 		{kv.ErrTimeout, TimedOut},
 		{kv.ErrLocked, Locked},
+		{kv.ErrThrottled, Throttled},
 		{kv.ErrUnavailable, Unavailable},
 	} {
 		if errors.Is(err, known.err) {

@@ -97,6 +97,43 @@ func TestAttemptsAndOutcomesAreCounted(t *testing.T) {
 	}
 }
 
+// busy runs everything twice, as an engine does whose store held back the first attempt.
+type busy struct{ kv.Engine }
+
+func (b busy) View(ctx context.Context, o kv.TxOptions, fn func(kv.Reader) error) error {
+	return errors.Join(b.Engine.View(ctx, o, fn), b.Engine.View(ctx, o, fn))
+}
+
+func (b busy) Update(ctx context.Context, o kv.TxOptions, fn func(kv.Tx) error) (kv.Commit, error) {
+	if c, err := b.Engine.Update(ctx, o, fn); err == nil {
+		return c, nil
+	}
+	return b.Engine.Update(ctx, o, fn)
+}
+
+func TestAttemptsThatWereHeldBackAreCounted(t *testing.T) {
+	e := meter.New(busy{mem.New(mem.Options{})}, time.Now)
+	t.Cleanup(func() { _ = e.Close() })
+	runs := 0
+	held := func() error {
+		if runs++; runs == 1 {
+			return fmt.Errorf("a read: %w", kv.ErrThrottled)
+		}
+		return nil
+	}
+	_ = e.View(t.Context(), kv.TxOptions{Class: "get"}, func(kv.Reader) error { return held() })
+	runs = 0
+	if _, err := e.Update(t.Context(), kv.TxOptions{Class: "put"}, func(kv.Tx) error { return held() }); err != nil {
+		t.Fatal(err)
+	}
+	if c := of(t, e, "put"); c.Attempts != 2 || c.Outcomes[meter.Throttled] != 1 || c.Outcomes[meter.TooOld]+c.Outcomes[meter.Unavailable] != 0 {
+		t.Errorf("an update: %+v", c)
+	}
+	if c := of(t, e, "get"); c.Outcomes[meter.Throttled] == 0 || c.Outcomes[meter.TooOld] != 0 {
+		t.Errorf("a view: %+v", c)
+	}
+}
+
 func TestClassesAreBounded(t *testing.T) {
 	e := meter.New(mem.New(mem.Options{}), time.Now)
 	t.Cleanup(func() { _ = e.Close() })
