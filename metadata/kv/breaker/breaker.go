@@ -193,6 +193,8 @@ func (c call) end(commit kv.Commit, err error) error {
 		c.e.answerLocked(now)
 	case errors.Is(err, kv.ErrConflict):
 		c.e.answered.Store(int64(now.Sub(c.e.start))) // a commit was decided
+	case errors.Is(err, kv.ErrThrottled) && !errors.Is(err, kv.ErrUnknownCommit):
+		// It has too much to do, which is no silence: others may be let through.
 	case failed(err):
 		c.e.fail(err)
 	}

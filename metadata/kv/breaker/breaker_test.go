@@ -3,6 +3,7 @@ package breaker_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -229,6 +230,22 @@ func TestClientsThatLeaveSayNothingOfTheStore(t *testing.T) {
 			}
 		}
 		if s := b.Status(); s.Open {
+			t.Errorf("got %+v", s)
+		}
+	})
+}
+
+// One class that is held back is no reason to refuse the others.
+func TestWhatIsThrottledSaysNothingOfTheStore(t *testing.T) {
+	within(t, func(b *bench) {
+		t := b.t
+		for range 10 {
+			err := b.View(request(t), kv.TxOptions{}, func(kv.Reader) error { return fmt.Errorf("%w: %w", kv.ErrTimeout, kv.ErrThrottled) })
+			if !errors.Is(err, kv.ErrThrottled) || !errors.Is(err, kv.ErrUnavailable) {
+				t.Errorf("got %v", err)
+			}
+		}
+		if s := b.Status(); s.Open || s.Opened != 0 {
 			t.Errorf("got %+v", s)
 		}
 	})

@@ -20,7 +20,7 @@ import (
 const commitGrace = time.Second
 
 // resetFrom is the size from which a transaction's memory in the library is
-// freed at once, and not when the collector comes to it.
+// freed at the end of its call, and not when the collector comes to it.
 const resetFrom = 32 << 10
 
 // attempt is one run of a function.
@@ -72,10 +72,9 @@ func (a *attempt) finish() {
 	if a.snap != nil {
 		a.snap.keepStamp()
 	}
-	if a.made && a.t.Size() >= resetFrom {
-		a.tr.Reset()
-		a.began = a.e.opts.Now()
-	}
+	// Not reset here: before another attempt the library has to know still for how long it
+	// was told to hold back.
+	a.large = a.large || a.made && a.t.Size() >= resetFrom
 }
 
 // failed is what a read failed with. After some errors the library would refuse

@@ -38,6 +38,7 @@ type call struct {
 	o        *kv.TxOptions
 	tr       fdb.Transaction
 	made     bool        // there is tr
+	large    bool        // tr holds memory that is worth freeing at once
 	settled  func() bool // ends the watch over the context for tr
 	began    time.Time   // of tr, or of its last reset: the client's timeout counts from it
 	deadline time.Time
@@ -102,8 +103,12 @@ func (c *call) make(ctx context.Context) error {
 }
 
 func (c *call) end() {
-	if c.made {
-		c.settled()
+	if !c.made {
+		return
+	}
+	c.settled()
+	if c.large {
+		c.tr.Reset()
 	}
 }
 
