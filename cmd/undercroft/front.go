@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +25,8 @@ type front struct {
 	now          func() time.Time
 	certificates *certificates // nil without TLS
 	handler      atomic.Pointer[http.Handler]
+	// hangups gets SIGHUP, which reads the certificates again. Without TLS it has its default meaning.
+	hangups chan os.Signal
 	// failed gets one error when the listener fails by itself.
 	failed chan error
 }
@@ -40,6 +43,7 @@ func (s *server) newFront(listener net.Listener) (*front, error) {
 		listener: limited,
 		stall:    s.cfg.StallTimeout,
 		now:      s.process.now,
+		hangups:  make(chan os.Signal, 1),
 		failed:   make(chan error, 1),
 		http: &http.Server{
 			ReadHeaderTimeout: s.cfg.HeaderTimeout,
@@ -60,6 +64,9 @@ func (s *server) newFront(listener net.Listener) (*front, error) {
 		}
 		f.certificates = certificates
 		f.listener = tls.NewListener(f.listener, certificates.config())
+		if s.process.notifyHangup != nil {
+			s.process.notifyHangup(f.hangups)
+		}
 	}
 	return f, nil
 }

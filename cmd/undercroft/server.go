@@ -134,20 +134,15 @@ func (s *server) wait(ctx context.Context, front *front, sys *system) error {
 	return errors.Join(failure, drained, closed)
 }
 
-// awaitEnd waits for the end of ctx, or for a failure. With TLS, SIGHUP reads the
-// certificates again; else it has its default meaning.
+// awaitEnd waits for the end of ctx, or for a failure.
 func (s *server) awaitEnd(ctx context.Context, front *front, sys *system) error {
-	hangups := make(chan os.Signal, 1)
-	if front.certificates != nil && s.process.notifyHangup != nil {
-		s.process.notifyHangup(hangups)
-	}
 	for {
 		select {
 		case failure := <-front.failed:
 			return failure
 		case <-sys.Failed:
 			return fmt.Errorf("the store failed: %w", sys.Err())
-		case <-hangups:
+		case <-front.hangups:
 			front.certificates.reload(ctx)
 		case <-ctx.Done():
 			return nil

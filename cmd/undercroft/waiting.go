@@ -40,10 +40,8 @@ func (s *server) assemble(ctx context.Context, front *front, p parts) (*system, 
 	defer once.state.over.Store(true)
 	began, said := s.process.now(), time.Time{}
 	for pause := waitingPause; ; pause = min(2*pause, longestWaitingPause) {
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			return nil, ctx.Err()
+		if err := front.pause(ctx, timer); err != nil {
+			return nil, err
 		}
 		sys, err := s.process.assemble(ctx, s.cfg, p)
 		if err == nil || !s.cfg.Metadata.Shared() || !objects.Passes(err) {
@@ -62,6 +60,22 @@ func (s *server) assemble(ctx context.Context, front *front, p parts) (*system, 
 		}
 		once.state.tries.Add(1)
 		timer.Reset(pause)
+	}
+}
+
+// pause waits for the timer.
+func (f *front) pause(ctx context.Context, timer *time.Timer) error {
+	for {
+		select {
+		case <-timer.C:
+			return nil
+		case <-f.hangups:
+			f.certificates.reload(ctx)
+		case err := <-f.failed:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 
@@ -85,12 +99,19 @@ type sayState struct {
 	over  atomic.Bool
 	tries atomic.Int64     // that failed
 	mu    sync.Mutex       // guards said
-	said  map[string]int64 // by message the try that said it first
+	said  map[string]int64 // by message and path the try that said it first
 }
 
 // Handle implements [slog.Handler], as the methods below do.
 func (h *sayOnce) Handle(ctx context.Context, r slog.Record) error {
-	if !h.state.over.Load() && h.state.saidBefore(r.Message) {
+	what := r.Message
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "path" {
+			what += " " + a.Value.String()
+		}
+		return true
+	})
+	if !h.state.over.Load() && h.state.saidBefore(what) {
 		return nil
 	}
 	return h.Handler.Handle(ctx, r)

@@ -54,10 +54,7 @@ func (s *System) openExternal(ctx context.Context, dirs *directories) error {
 		return fmt.Errorf("the metadata of the data directories is gone from %s: restore it or import it; "+
 			"it is not created again, because that would lose every object: %w", x.Place, err)
 	}
-	if err != nil {
-		return err
-	}
-	return s.checkCopies(dirs)
+	return err
 }
 
 // wrapped is the engine as the metadata uses it.

@@ -33,6 +33,9 @@ func (s *System) takeInventory(ctx context.Context, dirs *directories) error {
 		s.roster.setRow(row)
 	}
 	s.leaveRemoved(ctx, dirs)
+	if err := s.checkCopies(dirs); err != nil {
+		return err
+	}
 	if err := s.openDisks(dirs); err != nil {
 		return err
 	}

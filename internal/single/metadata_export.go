@@ -172,7 +172,16 @@ func (s *System) adopt(ctx context.Context, dirs *directories) (err error) {
 			return err
 		}
 	}
-	return s.keepHomes(disks)
+	if err := s.keepHomes(disks); err != nil || s.opts.External == nil {
+		return err
+	}
+	for _, dir := range disks {
+		if s.homeOf(dir).Copy != s.copyID() {
+			return fmt.Errorf("the import is done, but %s does not keep which metadata it goes with, and will be refused: "+
+				"mend it and start once with --metadata-accept-loss, or leave it out of --data", dir)
+		}
+	}
+	return nil
 }
 
 // beginAnew makes a place for the metadata where no directory that should hold

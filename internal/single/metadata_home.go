@@ -86,6 +86,9 @@ func (s *System) checkHomes(dirs *directories) error {
 // checkCopies refuses directories that were last used with metadata which is another copy of
 // the store than what was opened in the same place.
 func (s *System) checkCopies(dirs *directories) error {
+	if s.opts.External == nil {
+		return nil
+	}
 	for _, path := range dirs.identified() {
 		was := s.homeOf(path)
 		if was.Copy == "" || was.Place != s.opts.External.Place || was.Copy == s.copyID() {

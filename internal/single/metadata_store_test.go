@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -114,13 +115,13 @@ func TestStoreIsClosedWhileTheMetadataIsAway(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var outage mem.Outage
-				var log strings.Builder
+				log := &lockedText{}
 				c := testcluster.New(t, testcluster.Options{Unchecked: true, Edit: func(o *single.Options) {
 					o.External = &single.External{Place: "elsewhere", Shared: true, Process: "test", Open: func(context.Context) (kv.Engine, error) {
 						return mem.New(mem.Options{Remote: true, Outage: &outage}), nil
 					}}
 					o.Steward.Interval = time.Second
-					o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+					o.Logger = slog.New(slog.NewTextHandler(log, nil))
 				}})
 				outage.Begin(trouble)
 				<-time.After(2 * time.Second) // before it is known that nobody answers
@@ -139,4 +140,22 @@ func TestStoreIsClosedWhileTheMetadataIsAway(t *testing.T) {
 			})
 		})
 	}
+}
+
+// lockedText is what was written to it, also by goroutines that go on.
+type lockedText struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lockedText) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *lockedText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
