@@ -23,7 +23,7 @@ func passes(err error) bool {
 // moment: whoever asks for it would.
 func (m *machine) persist(what string, fn func() error) error {
 	err := fn()
-	for n := 0; n < 10 && err != nil && m.restless() && passes(err); n++ {
+	for n := 0; n < 60 && err != nil && m.restless() && passes(err); n++ {
 		m.did("done-again", "%s: %v", what, err)
 		time.Sleep(time.Minute) //nolint:forbidigo // virtual time
 		err = fn()
