@@ -130,7 +130,14 @@ const (
 // before it is reported. The error is that of a read; the state is then not
 // known to be clean. report is called from the calling goroutine.
 func Check(ctx context.Context, db *DB, report func(Problem)) (Summary, error) {
-	c := &checker{db: db, report: report, maxHomes: maxHomes, page: checkPage}
+	return newChecker(db, report).run(ctx)
+}
+
+func newChecker(db *DB, report func(Problem)) *checker {
+	return &checker{db: db, report: report, maxHomes: maxHomes, page: checkPage}
+}
+
+func (c *checker) run(ctx context.Context) (Summary, error) {
 	steps := []func(context.Context) error{c.strays, c.rows, c.homes, c.bucketCounters, c.liveBytes}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -147,6 +154,10 @@ type checker struct {
 	maxHomes int64
 	page     int
 	claims   int64 // homes and pins seen: sizes the passes of homes
+	// looked, if set, is called after each page with how many rows were looked at so
+	// far; one of some tables is looked at several times.
+	looked func(rows int64)
+	rowsAt int64
 }
 
 // pageCheck is what one transaction of the checker found. It counts only when
@@ -233,9 +244,9 @@ func (c *checker) pages(rng kv.Range, visit func(rng kv.Range, rows int) (next [
 // walkPage visits as many rows at most and returns where the next page begins.
 func (c *checker) walkPage(ctx context.Context, rng kv.Range, rows int, check rowCheck) (next []byte, err error) {
 	var page *pageCheck
+	n := 0
 	err = c.view(ctx, func(r *Reader) error {
-		page, next = c.newPage(r), rng.End
-		n := 0
+		page, next, n = c.newPage(r), rng.End, 0
 		return r.each(rng, rows, func(p kv.Pair) (bool, error) {
 			if n++; n == rows {
 				next = kv.KeyAfter(p.Key)
@@ -251,6 +262,9 @@ func (c *checker) walkPage(ctx context.Context, rng kv.Range, rows int, check ro
 		return nil, err
 	}
 	c.merge(page)
+	if c.rowsAt += int64(n); c.looked != nil {
+		c.looked(c.rowsAt)
+	}
 	return next, nil
 }
 

@@ -45,6 +45,9 @@ type ImportOptions struct {
 	// problem that the checker finds.
 	Progress func(ExportTotals)
 	Report   func(Problem)
+	// Checked, if set, is called now and then with how many rows the checker has looked
+	// at; one of some tables it looks at several times.
+	Checked func(rows int64)
 }
 
 // Import writes the rows of an export into an empty state. It can be run again with
@@ -310,7 +313,9 @@ func (m *importer) verify(ctx context.Context) (Summary, error) {
 		return Summary{}, err
 	}
 	m.db.cluster = c
-	summary, err := Check(ctx, m.db, m.o.Report)
+	checker := newChecker(m.db, m.o.Report)
+	checker.looked = m.o.Checked
+	summary, err := checker.run(ctx)
 	switch {
 	case err != nil:
 		return summary, err

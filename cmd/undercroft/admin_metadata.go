@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/undercroft/undercroft/admin"
 	"github.com/undercroft/undercroft/internal/config"
@@ -163,6 +164,7 @@ func importOffline(ctx context.Context, p process, in *verbInput) error {
 	totals, summary, err := single.ImportOffline(ctx, o, from, single.ImportOptions{
 		Replace: replace, AcceptProblems: accept,
 		Progress: progressOf("imported", in.screen.show),
+		Checked:  checkedOf(p.now, in.screen.show),
 		Report:   func(problem metadata.Problem) { _, _ = fmt.Fprintln(p.stderr, problem) },
 	})
 	if err := in.screen.end(); err != nil {
@@ -189,6 +191,20 @@ func progressOf(done string, show func(text string) error) func(metadata.ExportT
 		if t.Bytes >= next {
 			next = t.Bytes + progressEvery
 			_ = show(totalsText(done, t)) // the end tells what a broken screen does not
+		}
+	}
+}
+
+// checkedEvery is the time between two lines of progress of a check.
+const checkedEvery = 10 * time.Second
+
+// checkedOf shows how far the check of an import is.
+func checkedOf(now func() time.Time, show func(text string) error) func(rows int64) {
+	next := now().Add(checkedEvery)
+	return func(rows int64) {
+		if t := now(); !t.Before(next) {
+			next = t.Add(checkedEvery)
+			_ = show(fmt.Sprintf("checking what was imported: looked at %d rows", rows))
 		}
 	}
 }

@@ -156,12 +156,13 @@ func TestImportIntoSharedGoesOn(t *testing.T) {
 	s.Start() // nothing has changed for the directories
 	s.holds("before")
 	s.Stop()
-	seen := int64(0)
+	var seen, checked int64
 	totals, _, err := single.ImportOffline(t.Context(), shared, bytes.NewReader(whole), single.ImportOptions{
 		Progress: func(t metadata.ExportTotals) { seen = t.Rows },
+		Checked:  func(rows int64) { checked = rows },
 	})
-	if err != nil || seen != totals.Rows || seen == 0 {
-		t.Fatalf("%+v, shown %d rows, %v", totals, seen, err)
+	if err != nil || seen != totals.Rows || seen == 0 || checked < seen {
+		t.Fatalf("%+v, shown %d rows, %d checked, %v", totals, seen, checked, err)
 	}
 	store, err := single.Open(t.Context(), shared)
 	s.must(err)

@@ -90,6 +90,7 @@ type ImportOptions struct {
 	Replace, AcceptProblems bool
 	Progress                func(metadata.ExportTotals)
 	Report                  func(metadata.Problem)
+	Checked                 func(rows int64)
 }
 
 // ImportOffline imports metadata into the directories of a store that does not run:
@@ -122,7 +123,7 @@ func ImportOffline(ctx context.Context, o Options, r io.Reader, in ImportOptions
 		stream.Reset(r)
 	}
 	totals, sum, err = metadata.Import(ctx, s.engine, stream, metadata.ImportOptions{
-		Now: o.Now, Replace: in.Replace, AcceptProblems: in.AcceptProblems, Progress: in.Progress, Report: in.Report,
+		Now: o.Now, Replace: in.Replace, AcceptProblems: in.AcceptProblems, Progress: in.Progress, Report: in.Report, Checked: in.Checked,
 	})
 	if err != nil {
 		return totals, sum, err
