@@ -134,7 +134,11 @@ func Check(ctx context.Context, db *DB, report func(Problem)) (Summary, error) {
 }
 
 func newChecker(db *DB, report func(Problem)) *checker {
-	return &checker{db: db, report: report, maxHomes: maxHomes, page: checkPage}
+	c := &checker{db: db, report: report, maxHomes: maxHomes, page: checkPage}
+	if kv.IsRemote(db.engine) {
+		c.width = checkWidth
+	}
+	return c
 }
 
 func (c *checker) run(ctx context.Context) (Summary, error) {
@@ -153,6 +157,7 @@ type checker struct {
 	summary  Summary
 	maxHomes int64
 	page     int
+	width    int   // how many pages are checked at a time, where that may be
 	claims   int64 // homes and pins seen: sizes the passes of homes
 	// looked, if set, is called after each page with how many rows were looked at so
 	// far; one of some tables is looked at several times.
@@ -243,29 +248,37 @@ func (c *checker) pages(rng kv.Range, visit func(rng kv.Range, rows int) (next [
 
 // walkPage visits as many rows at most and returns where the next page begins.
 func (c *checker) walkPage(ctx context.Context, rng kv.Range, rows int, check rowCheck) (next []byte, err error) {
-	var page *pageCheck
-	n := 0
+	x, next, err := c.lookAt(ctx, rng, rows, check)
+	if err == nil {
+		c.take(x)
+	}
+	return next, err
+}
+
+// lookAt is walkPage without its end: it changes nothing of c.
+func (c *checker) lookAt(ctx context.Context, rng kv.Range, rows int, check rowCheck) (x looked, next []byte, err error) {
 	err = c.view(ctx, func(r *Reader) error {
-		page, next, n = c.newPage(r), rng.End, 0
+		x, next = looked{page: c.newPage(r)}, rng.End
 		return r.each(rng, rows, func(p kv.Pair) (bool, error) {
-			if n++; n == rows {
+			if x.rows++; x.rows == rows {
 				next = kv.KeyAfter(p.Key)
 			}
-			err := check(page, p)
+			err := check(x.page, p)
 			if err != nil {
-				err = page.corrupt(p.Key, err)
+				err = x.page.corrupt(p.Key, err)
 			}
 			return err == nil, err
 		})
 	})
-	if err != nil {
-		return nil, err
-	}
-	c.merge(page)
-	if c.rowsAt += int64(n); c.looked != nil {
+	return x, next, err
+}
+
+// take merges what was found.
+func (c *checker) take(x looked) {
+	c.merge(x.page)
+	if c.rowsAt += int64(x.rows); c.looked != nil {
 		c.looked(c.rowsAt)
 	}
-	return next, nil
 }
 
 // view is one attempt: a page that took too long is cut, not read again.
@@ -335,7 +348,7 @@ func (c *checker) rows(ctx context.Context) error {
 		if !ok {
 			continue
 		}
-		if err := c.walk(ctx, c.db.keys.all(byte(tag)), check); err != nil {
+		if err := c.walkApart(ctx, c.db.keys.all(byte(tag)), check); err != nil {
 			return err
 		}
 	}

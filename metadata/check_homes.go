@@ -83,7 +83,7 @@ func (p *homePass) run(ctx context.Context) error {
 		{p.ids.rows(keys, tagOwner), p.needsPin},
 		{keys.all(tagRef), p.needsExtent},
 	} {
-		if err := p.walk(ctx, table.rows, table.check); err != nil {
+		if err := p.walkApart(ctx, table.rows, table.check); err != nil {
 			return err
 		}
 	}
