@@ -223,21 +223,26 @@ func twice(entries []string, versions int) (out []string) {
 	return out
 }
 
+// pageOf are the entries of a page in order.
+func pageOf(keys, commonPrefixes []string) []string {
+	for _, common := range commonPrefixes {
+		keys = append(keys, common+" and below")
+	}
+	slices.Sort(keys)
+	return keys
+}
+
 // all pages through a listing.
 func (a *afar) all(in objects.ListObjectsInput) (all []string) {
 	a.t.Helper()
 	for {
 		out, err := a.ListObjects(a.t.Context(), in)
 		a.must(err)
-		var page []string
+		var keys []string
 		for i := range out.Objects {
-			page = append(page, out.Objects[i].Key)
+			keys = append(keys, out.Objects[i].Key)
 		}
-		for _, common := range out.CommonPrefixes {
-			page = append(page, common+" and below")
-		}
-		slices.Sort(page)
-		all = append(all, page...)
+		all = append(all, pageOf(keys, out.CommonPrefixes)...)
 		if !out.Truncated {
 			return all
 		}
@@ -252,15 +257,11 @@ func (a *afar) allVersions(from objects.ListObjectsInput) (all []string) {
 	for {
 		out, err := a.ListObjectVersions(a.t.Context(), in)
 		a.must(err)
-		var page []string
+		var keys []string
 		for i := range out.Versions {
-			page = append(page, out.Versions[i].Key)
+			keys = append(keys, out.Versions[i].Key)
 		}
-		for _, common := range out.CommonPrefixes {
-			page = append(page, common+" and below")
-		}
-		slices.Sort(page)
-		all = append(all, page...)
+		all = append(all, pageOf(keys, out.CommonPrefixes)...)
 		if !out.Truncated {
 			return all
 		}

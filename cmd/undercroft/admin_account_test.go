@@ -23,6 +23,14 @@ func (i *instance) administer(t *testing.T, data string, args ...string) string 
 	return stdout
 }
 
+// hasAccount wants a server to list an account.
+func (i *instance) hasAccount(t *testing.T, data, id string) {
+	t.Helper()
+	if out := i.administer(t, data, "account", "list"); !strings.Contains(out, id) {
+		t.Errorf("no account %s: %s", id, out)
+	}
+}
+
 // refused runs an admin command and wants one clear line.
 func (i *instance) refused(t *testing.T, want string, environ []string, args ...string) {
 	t.Helper()
