@@ -240,13 +240,10 @@ func (s *Set) Rename(oldname, newname string) error {
 	s.names.RLock()
 	defer s.names.RUnlock()
 	return s.change(*s.view.Load(), func(n *node) error {
-		if err := s.base.Rename(s.path(n, from), s.path(n, to)); err != nil {
-			return err
-		}
 		if summed(from) && summed(to) {
-			_ = s.base.Rename(s.base.PathJoin(n.sums, from), s.base.PathJoin(n.sums, to)) // then it has none
+			s.renameSums(n, from, to)
 		}
-		return nil
+		return s.base.Rename(s.path(n, from), s.path(n, to))
 	})
 }
 

@@ -127,6 +127,14 @@ func (s *Set) writeSums(nodes []*node, name string, c *sums) {
 	}
 }
 
+// renameSums has a file's checksums go where it goes: before it and durably, or a
+// loss of power leaves it without, and which of two copies is good nobody knows.
+func (s *Set) renameSums(n *node, from, to string) {
+	if s.base.Rename(s.base.PathJoin(n.sums, from), s.base.PathJoin(n.sums, to)) == nil {
+		_ = vfs.SyncDir(s.base, n.sums) // one that is read without is not verified: no more is lost
+	}
+}
+
 func (s *Set) removeSums(n *node, name string) {
 	if summed(name) {
 		_ = s.base.Remove(s.base.PathJoin(n.sums, name)) // what is left is overwritten with the next file of the name
