@@ -13,9 +13,9 @@ import (
 // errSourceMoved asks for another attempt: the source was replaced while its checksum was computed.
 var errSourceMoved = errors.New("objects: copy source changed")
 
-// maxCopyAttempts bounds the attempts of a copy that computes a checksum over
+// maxCopyAttempts bounds the attempts of a copy that reads or moves the bytes of
 // a source that keeps changing.
-const maxCopyAttempts = 4
+const maxCopyAttempts = 10
 
 // CopyObject makes a second owner of the source's bytes, in one small
 // transaction; no bytes move, whatever the size, but to another storage class. Where a checksum is asked for
