@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/md5"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 
@@ -34,9 +35,17 @@ func (s *Service) UploadPartCopy(ctx context.Context, in UploadPartCopyInput) (U
 	if err != nil {
 		return UploadPartCopyOutput{}, asS3(err)
 	}
-	p := &partCopy{svc: s, in: &in, target: &t, upload: u}
-	out, err := p.run(ctx)
-	return out, asS3(err)
+	for range maxCopyAttempts {
+		p := &partCopy{svc: s, in: &in, target: &t, upload: u}
+		var out UploadPartCopyOutput
+		if out, err = p.run(ctx); !errors.Is(err, errSourceMoved) && !errors.Is(err, partition.ErrGone) {
+			return out, asS3(err)
+		}
+	}
+	if errors.Is(err, errSourceMoved) {
+		err = s3.NewError(s3.SlowDown).Because(err)
+	}
+	return UploadPartCopyOutput{}, asS3(err)
 }
 
 type partCopy struct {
@@ -200,10 +209,7 @@ func (p *partCopy) inline(ctx context.Context) (inline []byte, err error) {
 		}
 		return err
 	})
-	if err != nil {
-		return nil, s3.NewError(s3.SlowDown).Because(err)
-	}
-	return inline, nil
+	return inline, err
 }
 
 // sum computes the checksums of the range where the upload keeps them.
@@ -248,7 +254,7 @@ func (p *partCopy) pin(ctx context.Context) (UploadPartCopyOutput, error) {
 			return err
 		}
 		if p.from.Token != seen {
-			return s3.NewError(s3.SlowDown).Because(errSourceMoved)
+			return errSourceMoved
 		}
 		return p.pinSlices(tx)
 	})

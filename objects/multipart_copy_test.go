@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/undercroft/undercroft/checksum"
 	"github.com/undercroft/undercroft/objects"
@@ -215,5 +216,36 @@ func TestFragmentedPartCopy(t *testing.T) {
 	e.holds("gen", slices.Concat(lead, tail))
 	if n := e.Store.Status().Counters.Blobs; n != 4 {
 		t.Errorf("%d blobs written, want 3 at first and one for the copy that was too fragmented", n)
+	}
+}
+
+// TestPartCopyOfReplacedSource: a source that is replaced between the look at it and the copy
+// is looked at again, wherever its bytes are; one that always is ends as what may be tried again.
+func TestPartCopyOfReplacedSource(t *testing.T) {
+	for name, size := range map[string]int{"inline": 40, "on disks": 50_000} {
+		t.Run(name, func(t *testing.T) {
+			e := open(t)
+			for _, times := range []int{1, 1000} {
+				e.put("source", bytesOf(1, size))
+				u := e.upload("k")
+				looks := 0
+				out, err := e.UploadPartCopy(e.ctx, objects.UploadPartCopyInput{
+					Source: objects.CopySource{Bucket: bucket, Key: "source", Precondition: func(s3.ETag, time.Time) error {
+						if looks++; looks <= times {
+							e.put("source", bytesOf(uint64(1+looks), size))
+						}
+						return nil
+					}},
+					Bucket: bucket, Key: u.Key, Upload: u.ID, Number: 1,
+				})
+				if times > 1 {
+					e.refuse(err, s3.SlowDown)
+					continue
+				}
+				e.must(err)
+				e.complete(u, objects.CompletedPart{Number: 1, ETag: out.Part.ETag})
+				e.holds("k", bytesOf(2, size))
+			}
+		})
 	}
 }
