@@ -135,7 +135,8 @@ var kept = []uint64{
 	3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19,
 	108, 146, 167, // buffers given back while a chunk was rebuilt from them: wrong bytes
 	157, // a start that was refused for one unreadable copy
-	236, // a rotten copy of OPTIONS that won over the good ones
+	236,    // a rotten copy of OPTIONS that won over the good ones
+	100013, // the same, whose checksums were lost with the power
 }
 
 // TestSimulation runs the seeds that are kept, or those that are asked for.
