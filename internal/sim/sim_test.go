@@ -134,7 +134,7 @@ var kept = []uint64{
 	2, // damage in an open partition was not repaired before that was full
 	3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19,
 	108, 146, 167, // buffers given back while a chunk was rebuilt from them: wrong bytes
-	157, // a start that was refused for one unreadable copy
+	157,    // a start that was refused for one unreadable copy
 	236,    // a rotten copy of OPTIONS that won over the good ones
 	100013, // the same, whose checksums were lost with the power
 }
