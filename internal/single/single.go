@@ -92,8 +92,7 @@ type System struct {
 	owner     owner          // of the data directories, where others share the metadata
 	roster    roster
 
-	change   sync.Mutex // held by a change of the disks; guards closed
-	closed   bool
+	change   turn            // of the changes of the disks
 	life     context.Context //nolint:containedctx // ends with the store, and what it does in the background
 	end      context.CancelFunc
 	tasks    sync.WaitGroup // the watch over the disks
@@ -119,7 +118,7 @@ func Open(ctx context.Context, o Options) (*System, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &System{opts: o}
+	s := &System{opts: o, change: newTurn()}
 	s.life, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close(ctx))
@@ -373,9 +372,7 @@ func (s *System) endChanges(ctx context.Context) error {
 	go func() {
 		defer close(done)
 		s.tasks.Wait()
-		s.change.Lock()
-		s.closed = true
-		s.change.Unlock()
+		s.change.await() // and no other begins after the end of life
 		s.jobs.Wait()
 	}()
 	select {
