@@ -233,11 +233,12 @@ func (s *System) openEngine(dirs *directories, change func(*pebble.Options)) (er
 // FreesSpace names the transaction classes that go on when the disk of the
 // metadata is full. Those that leave a delete marker are not among them.
 func FreesSpace(class string) bool {
-	return slices.Contains([]string{"delete", "delete-bucket", "abort", "abandon", "collect", "open", "partition", "account-revoke"}, class)
+	return slices.Contains([]string{"delete", "delete-bucket", "abort", "abandon", "collect", steward.LeaseClass, "open", "partition", "account-revoke"}, class)
 }
 
 // Background names the transaction classes that nobody waits for: those of background
-// jobs, which shared metadata may hold back when it is busy.
+// jobs, which shared metadata may hold back when it is busy. Their leases, and what the
+// administrator says to them, are not among them: they would end while a job runs.
 func Background(class string) bool {
 	return slices.Contains([]string{"collect", "lifecycle", "transition", "relocate", "rewrap", "export", "check"}, class)
 }
