@@ -112,7 +112,7 @@ func TestChecksumMismatchStoresNothing(t *testing.T) {
 	two := header("x-amz-checksum-crc32", checksumOf("CRC32", body), "x-amz-checksum-sha1", checksumOf("SHA1", body))
 	s.raw(t, &rawRequest{Method: "PUT", Path: "/" + bucket + "/k", Body: body, Header: two}).want(t, "two checksums", 400, "InvalidRequest")
 	s.raw(t, &rawRequest{Method: "PUT", Path: "/" + bucket + "/k", Body: body, Header: header("x-amz-sdk-checksum-algorithm", "SHA256", "x-amz-checksum-crc32", checksumOf("CRC32", body))}).
-		want(t, "another algorithm than announced", 400, "InvalidRequest")
+		want(t, "another algorithm than announced", 400, "BadDigest")
 	wantAbsent(t, c, bucket, "k")
 }
 

@@ -124,11 +124,11 @@ func TestPostObjectRefusals(t *testing.T) {
 		"too small":   {uploadForm{fields: with(md5Field...), file: body[:9]}, 400, "EntityTooSmall"},
 		"too large":   {uploadForm{fields: with(md5Field...), file: append(body, 1)}, 400, "EntityTooLarge"},
 		"other bytes": {uploadForm{fields: with(md5Field...), file: body[1:]}, 400, "BadDigest"},
-		"two files":   {uploadForm{fields: with(md5Field...), file: body, after: []string{"file", "x"}}, 400, "InvalidArgument"},
+		"two files":   {uploadForm{fields: with(md5Field...), file: body, after: []string{"file", "x"}}, 400, "IncorrectNumberOfFilesInPostRequest"},
 		"extra field": {uploadForm{fields: with(append(md5Field, "acl", "public-read")...), file: body}, 403, "AccessDenied"},
 		"condition":   {uploadForm{fields: fields, file: body}, 403, "AccessDenied"},
 		"no fields":   {uploadForm{fields: []string{"key", "k"}, file: body}, 403, "AccessDenied"},
-		"no key":      {uploadForm{file: body}, 400, "InvalidArgument"},
+		"no key":      {uploadForm{file: body}, 400, "UserKeyMustBeSpecified"},
 		"many fields": {uploadForm{fields: with("x-ignore-a", strings.Repeat("a", 30<<10)), file: body}, 400, "MaxPostPreDataLengthExceededError"},
 	} {
 		post(t, target, &tc.form).want(t, name, tc.status, tc.code)

@@ -232,9 +232,11 @@ func launchOnce(bin string, dirs, flags []string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	adminPort, err := freePort()
-	if err != nil {
-		return nil, err
+	adminPort := port
+	for adminPort == port { // a port that was given back may be given again
+		if adminPort, err = freePort(); err != nil {
+			return nil, err
+		}
 	}
 	s := &server{
 		endpoint:  "http://127.0.0.1:" + strconv.Itoa(port),

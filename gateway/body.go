@@ -124,7 +124,7 @@ func (x *exchange) declaredChecksum() (declared, error) {
 	case d.algorithm == 0:
 		return d, invalidRequest("x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found.")
 	case a != d.algorithm:
-		return d, invalidRequest("Value for x-amz-sdk-checksum-algorithm header is invalid.")
+		return d, s3.NewError(s3.BadDigest).WithMessage("Value for x-amz-sdk-checksum-algorithm header is invalid.")
 	}
 	return d, nil
 }

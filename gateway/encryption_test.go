@@ -295,7 +295,8 @@ func TestUpdateObjectEncryption(t *testing.T) {
 		t.Errorf("%+v", in)
 	}
 	s.expect(s3.InvalidRequest, "PUT", "/bucket/key?encryption", document(""))
-	s.expect(s3.MalformedXML, "PUT", "/bucket/key?encryption", document("<SSE-S3/>"))
+	s.expect(s3.InvalidRequest, "PUT", "/bucket/key?encryption", document("<SSE-S3/>"))
+	s.expect(s3.MalformedXML, "PUT", "/bucket/key?encryption", document("<SSE-X/>"))
 	s.expect(s3.MissingRequestBodyError, "PUT", "/bucket/key?encryption", "")
 	s.objects.configs[objects.ConfigPolicy] = []byte(statement("Deny", `"*"`, "s3:UpdateObjectEncryption", "bucket/*"))
 	s.expect(s3.AccessDenied, "PUT", "/bucket/key?encryption", document("<SSE-KMS><KMSKeyArn>k</KMSKeyArn></SSE-KMS>"))

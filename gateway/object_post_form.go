@@ -114,7 +114,7 @@ func readForm(contentType string, body io.Reader) (*form, error) {
 
 // fileCount refuses a form that has not one file.
 func fileCount(found string) error {
-	return s3.InvalidArg(fileField, found, "POST requires exactly one file upload per request.")
+	return s3.NewError(s3.IncorrectNumberOfFilesInPostRequest).With("ArgumentName", fileField).With("ArgumentValue", found)
 }
 
 // take takes a part: the file, or a field.

@@ -261,5 +261,6 @@ func freeField(name string) bool {
 
 // errNoKey refuses a form without the name of its object.
 func errNoKey() error {
-	return s3.InvalidArg("key", "", "Bucket POST must contain a field named 'key'.  If it is specified, please check the order of the fields.")
+	return s3.NewError(s3.UserKeyMustBeSpecified).With("ArgumentName", "key").With("ArgumentValue", "").
+		WithMessage("Bucket POST must contain a field named 'key'.  If it is specified, please check the order of the fields.")
 }

@@ -178,10 +178,10 @@ func TestPostObjectRefusals(t *testing.T) {
 		message string
 	}{
 		{"anonymous", []string{"key", "k", "file", "hello"}, s3.AccessDenied, ""},
-		{"no key", []string{"file", "hello"}, s3.InvalidArgument, "Bucket POST must contain a field named 'key'"},
+		{"no key", []string{"file", "hello"}, s3.UserKeyMustBeSpecified, "Bucket POST must contain a field named 'key'"},
 		{"empty key", replace("key", ""), s3.InvalidArgument, "User key must have a length greater than 0."},
 		{"long key", replace("key", strings.Repeat("k", 1025)), s3.KeyTooLongError, ""},
-		{"no file", []string{"key", "k"}, s3.InvalidArgument, "POST requires exactly one file upload per request."},
+		{"no file", []string{"key", "k"}, s3.IncorrectNumberOfFilesInPostRequest, "POST requires exactly one file upload per request."},
 		{"wrong signature", replace("x-amz-signature", strings.Repeat("0", 64)), s3.SignatureDoesNotMatch, ""},
 		{"no signature", replace("x-amz-signature", ""), s3.InvalidArgument, "'X-Amz-Signature'"},
 		{"policy changed", replace("policy", policyFor()), s3.SignatureDoesNotMatch, ""},

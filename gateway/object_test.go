@@ -93,7 +93,7 @@ func TestPutDigests(t *testing.T) {
 	s.expect(s3.InvalidRequest, "PUT", "/bucket/bad", "x", "x-amz-checksum-crc32", "AAAAAA==", "x-amz-checksum-crc32c", "AAAAAA==")
 	s.expect(s3.InvalidRequest, "PUT", "/bucket/bad", "x", "x-amz-sdk-checksum-algorithm", "CRC32")
 	s.expect(s3.InvalidRequest, "PUT", "/bucket/bad", "x", "x-amz-sdk-checksum-algorithm", "ROT13")
-	s.expect(s3.InvalidRequest, "PUT", "/bucket/bad", "x", "x-amz-sdk-checksum-algorithm", "SHA1", "x-amz-checksum-crc32", "AAAAAA==")
+	s.expect(s3.BadDigest, "PUT", "/bucket/bad", "x", "x-amz-sdk-checksum-algorithm", "SHA1", "x-amz-checksum-crc32", sumOf(checksum.CRC32, []byte("x")))
 	if keys := s.objects.keys(); len(keys) != 1 {
 		t.Errorf("stored %q", keys)
 	}

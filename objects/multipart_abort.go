@@ -19,8 +19,17 @@ const (
 )
 
 // AbortMultipartUpload ends an upload and gives up its parts. An upload that is
-// not there is NoSuchUpload.
+// not there is NoSuchUpload, unless it was to be aborted on a condition: as with
+// DeleteObject there is nothing to do then.
 func (s *Service) AbortMultipartUpload(ctx context.Context, in AbortUploadInput) error {
+	err := s.abortUpload(ctx, in)
+	if !in.InitiatedAt.IsZero() && s3.CodeOf(err) == s3.NoSuchUpload {
+		return nil
+	}
+	return err
+}
+
+func (s *Service) abortUpload(ctx context.Context, in AbortUploadInput) error {
 	t, err := s.target(ctx, in.Bucket, in.Key, in.Upload)
 	if err != nil {
 		return err

@@ -306,7 +306,7 @@ func (c *completion) sumKind() (Checksum, error) {
 		}
 	}
 	if want.Type != "" && want.Type != kind.Type {
-		return kind, s3.NewError(s3.InvalidRequest).WithMessage("The upload was created using the " + kind.Type +
+		return kind, s3.NewError(s3.BadDigest).WithMessage("The upload was created using the " + kind.Type +
 			" checksum mode. The complete request must use the same checksum mode.")
 	}
 	if want.Value != "" && want.Algorithm != kind.Algorithm {

@@ -259,6 +259,10 @@ func TestCompleteNeverIgnoresAChecksum(t *testing.T) {
 				}
 				e.absent("k")
 			}
+			in.Expected = objects.Checksum{Type: "COMPOSITE"}
+			if _, err := e.CompleteMultipartUpload(e.ctx, in); s3.CodeOf(err) != s3.BadDigest {
+				t.Errorf("another checksum type: %v", err)
+			}
 			in.Expected = objects.Checksum{}
 			_, err := e.CompleteMultipartUpload(e.ctx, in)
 			e.must(err)

@@ -103,6 +103,7 @@ func TestAbort(t *testing.T) {
 	e.must(e.AbortMultipartUpload(e.ctx, objects.AbortUploadInput{
 		Bucket: bucket, Key: "k", Upload: u.ID, InitiatedAt: u.Initiated.Truncate(time.Second),
 	}))
+	e.must(e.AbortMultipartUpload(e.ctx, objects.AbortUploadInput{Bucket: bucket, Key: "k", Upload: u.ID, InitiatedAt: u.Initiated}))
 	_, err = e.tryPart(u, 1, bodyOf(bytesOf(1, 10_000)))
 	e.refuse(err, s3.NoSuchUpload)
 	if s := e.Summary(); s.Uploads != 1 || s.Parts != 0 {

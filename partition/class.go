@@ -14,12 +14,16 @@ type storageClass struct {
 	batches *batcher
 	batch   *lane // partitions of batches
 	large   *lane // partitions of large pieces
+	// spare is of what compaction writes when the others have no room: it may use
+	// space that is kept free of new partitions, for it gives back more.
+	spare *lane
 }
 
 func newStorageClass(s *Store, name string) *storageClass {
 	c := &storageClass{store: s, name: name}
-	c.batch = &lane{name: "batch", class: c, store: s}
-	c.large = &lane{name: "large", class: c, store: s}
+	c.batch = &lane{name: "batch", class: c, store: s, room: (*disk).room}
+	c.large = &lane{name: "large", class: c, store: s, room: (*disk).room}
+	c.spare = &lane{name: "spare", class: c, store: s, room: (*disk).lastRoom}
 	c.batches = newBatcher(c)
 	return c
 }
@@ -32,7 +36,7 @@ func (c *storageClass) inUse() Scheme {
 	return c.scheme().on(c.store.disks.placeable(c.store.opts.Now()))
 }
 
-// lanes are both of the class.
+// lanes are those of the class that requests are written to.
 func (c *storageClass) lanes() []*lane { return []*lane{c.batch, c.large} }
 
 // classes are the storage classes of a store: STANDARD, those that are
@@ -83,9 +87,9 @@ func (x *classes) of(name string) *storageClass {
 
 // lanes are those of all classes.
 func (s *Store) lanes() []*lane {
-	out := make([]*lane, 0, 2*len(s.classes.all))
+	out := make([]*lane, 0, 3*len(s.classes.all))
 	for _, c := range s.classes.all {
-		out = append(out, c.batch, c.large)
+		out = append(out, c.batch, c.large, c.spare)
 	}
 	return out
 }

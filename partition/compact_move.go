@@ -80,7 +80,7 @@ func (c *storageClass) submitTogether(ctx context.Context, blobs []*moving) {
 	s.spawn(func() { //nolint:contextcheck // the write outlives its request
 		s.flying <- struct{}{}
 		defer func() { <-s.flying }()
-		s.write(c.large, group)
+		s.write(group, c.large, c.spare)
 	})
 }
 

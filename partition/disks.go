@@ -25,6 +25,8 @@ const (
 	// maxReserve, free of new partitions.
 	reserveDivisor = 20
 	maxReserve     = 10 << 30
+	// lastDivisor: of that, compaction leaves this fraction.
+	lastDivisor = 4
 )
 
 // disk is an attached disk with what the writer knows of its health.
@@ -207,7 +209,7 @@ type candidate struct {
 // choose picks disks for a new partition in the order of its shards: at random,
 // weighted by free space. It keeps m and shrinks k where disks are out of
 // service. Errors are ErrNoDisks and ErrNoSpace.
-func (s *Store) choose(ctx context.Context, sc *storageClass) ([]*disk, error) {
+func (s *Store) choose(ctx context.Context, l *lane) ([]*disk, error) {
 	now := s.opts.Now()
 	var found []candidate
 	var cause error
@@ -216,7 +218,7 @@ func (s *Store) choose(ctx context.Context, sc *storageClass) ([]*disk, error) {
 		if s.disks.isLeaving(d.id) {
 			continue
 		}
-		free, err := d.room(ctx, now)
+		free, err := l.room(d, ctx, now)
 		switch {
 		case err == nil:
 			found = append(found, candidate{d, s.random.rank(free)})
@@ -228,7 +230,7 @@ func (s *Store) choose(ctx context.Context, sc *storageClass) ([]*disk, error) {
 		}
 	}
 	plan := s.plan.Load()
-	wanted := plan.of(sc.name)
+	wanted := plan.of(l.class.name)
 	scheme := wanted.on(len(found))
 	if scheme.K == 0 {
 		if wanted.on(len(found)+full).K > 0 {
@@ -255,11 +257,25 @@ func (d *disk) room(ctx context.Context, now time.Time) (uint64, error) {
 	if err := d.usable(now); err != nil {
 		return 0, fmt.Errorf("disk %s: %w", d.ID(), err)
 	}
+	return d.roomBeyond(ctx, 1)
+}
+
+// lastRoom is room for what gives back more than it takes. A disk that was set aside
+// for being full has it.
+func (d *disk) lastRoom(ctx context.Context, now time.Time) (uint64, error) {
+	if err := d.usable(now); err != nil && !errors.Is(err, blobd.ErrNoSpace) {
+		return 0, fmt.Errorf("disk %s: %w", d.ID(), err)
+	}
+	return d.roomBeyond(ctx, lastDivisor)
+}
+
+// roomBeyond is the space beyond a fraction of what is kept free.
+func (d *disk) roomBeyond(ctx context.Context, divisor uint64) (uint64, error) {
 	u, err := d.Usage(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("disk %s: %w", d.ID(), err)
 	}
-	reserve := min(u.Total/reserveDivisor, maxReserve)
+	reserve := min(u.Total/reserveDivisor, maxReserve) / divisor
 	if u.Free <= reserve {
 		return 0, fmt.Errorf("disk %s: %d of %d bytes are free: %w", d.ID(), u.Free, u.Total, blobd.ErrNoSpace)
 	}

@@ -41,6 +41,7 @@ func (s *Store) RetireIdle(ctx context.Context, idle func(WriteStatus) bool) (in
 		return 0, ErrClosed
 	}
 	defer s.work.Done()
+	s.retireSpare(ctx)
 	retired := 0
 	for _, p := range s.tracked() {
 		st := p.status()
@@ -62,6 +63,18 @@ func (s *Store) RetireIdle(ctx context.Context, idle func(WriteStatus) bool) (in
 		}
 	}
 	return retired, nil
+}
+
+// retireSpare ends the stripes of what compaction wrote on full disks, once they are
+// not any more.
+func (s *Store) retireSpare(ctx context.Context) {
+	for _, c := range s.classes.all {
+		if open := c.spare.open(); len(open) > 0 && !s.Short(ctx) {
+			for _, p := range open {
+				s.retire(p)
+			}
+		}
+	}
 }
 
 // Drop removes a sealed partition to which nothing refers any more: state

@@ -103,6 +103,7 @@ type lane struct {
 	name  string
 	class *storageClass
 	store *Store
+	room  func(*disk, context.Context, time.Time) (uint64, error) // for its partitions
 
 	mu      sync.Mutex // guards what follows
 	current *openPartition
@@ -156,7 +157,7 @@ func (l *lane) look() (*openPartition, *making) {
 
 // make creates a partition and puts it where it is missing.
 func (l *lane) make(m *making) {
-	p, err := l.store.create(l.store.ctx, l.class)
+	p, err := l.store.create(l.store.ctx, l)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {

@@ -36,10 +36,11 @@ func (p *openPartition) fence() {
 
 // create makes a partition on disks in service: its row commits as creating
 // before any file exists, and as open once every shard does.
-func (s *Store) create(ctx context.Context, sc *storageClass) (*openPartition, error) {
+func (s *Store) create(ctx context.Context, l *lane) (*openPartition, error) {
 	var failed error
+	sc := l.class
 	for range maxCreations {
-		disks, err := s.choose(ctx, sc)
+		disks, err := s.choose(ctx, l)
 		if err != nil {
 			return nil, errors.Join(err, failed)
 		}

@@ -262,12 +262,17 @@ func (r *stripeScrub) settle(ctx context.Context) error {
 // errOtherStripe says that a frame is of another stripe than the others at its offset.
 var errOtherStripe = errors.Join(blobd.ErrCorrupt, errors.New("partition: frame of another stripe"))
 
-// tooFew looks whether a stripe can be read block by block.
+// tooFew looks whether a stripe can be read block by block, from shards that are passed
+// over too: of those one frame may be bad, and this one good.
 func (r *stripeScrub) tooFew(ctx context.Context) error {
-	m := r.store.slabs.get(blobd.BlockSize)
-	defer r.store.slabs.put(m)
-	err := r.store.verifyBlocks(ctx, r.set, m.b[:blobd.BlockSize])
-	if err == nil || ctx.Err() != nil {
+	s := r.store
+	f, err := s.survivors(ctx, r.view, r.stripe)
+	if err == nil {
+		m := s.slabs.get(blobd.BlockSize)
+		defer s.slabs.put(m)
+		err = s.verifyBlocks(ctx, f, m.b[:blobd.BlockSize])
+	}
+	if err == nil || ctx.Err() != nil || errors.Is(err, errSlow) {
 		return ctx.Err()
 	}
 	return r.unreadable(ctx, err)
@@ -299,7 +304,7 @@ func (r *stripeScrub) incomplete(ctx context.Context) error {
 	if w.away() {
 		return nil
 	}
-	return r.unreadable(ctx, errors.Join(r.errs...))
+	return r.tooFew(ctx)
 }
 
 // unreadable counts a stripe that is lost, if it is still referenced.

@@ -61,7 +61,7 @@ func (s *Store) writeLarge(c *storageClass, p *Pending) {
 	defer s.work.Done()
 	s.flying <- struct{}{}
 	defer func() { <-s.flying }()
-	s.write(c.large, []*Pending{p})
+	s.write([]*Pending{p}, c.large)
 }
 
 // batcher collects small blobs into stripes. A batch closes when an earlier
@@ -99,7 +99,7 @@ func (b *batcher) submit(p *Pending) {
 func (b *batcher) run() {
 	for group := b.take(); group != nil; group = b.take() {
 		b.store.stats.batches.Add(1)
-		b.store.write(b.class.batch, group)
+		b.store.write(group, b.class.batch)
 		for range group {
 			b.store.work.Done()
 		}

@@ -20,8 +20,9 @@ const (
 	hopeless = 6
 )
 
-// write makes blobs durable in one stripe and ends their waits.
-func (s *Store) write(l *lane, blobs []*Pending) {
+// write makes blobs durable in one stripe and ends their waits. Where a lane has no
+// room, the next one is tried.
+func (s *Store) write(blobs []*Pending, lanes ...*lane) {
 	wanted := make([]*Pending, 0, len(blobs))
 	for _, p := range blobs {
 		if err := p.expired(); err != nil {
@@ -35,7 +36,13 @@ func (s *Store) write(l *lane, blobs []*Pending) {
 		return
 	}
 	g := newGroup(wanted)
-	w, err := s.complete(l, g)
+	var w written
+	var err error
+	for _, l := range lanes {
+		if w, err = s.complete(l, g); !errors.Is(err, blobd.ErrNoSpace) {
+			break
+		}
+	}
 	err = fullDisks(err)
 	for i, p := range wanted {
 		if err != nil {

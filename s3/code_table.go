@@ -33,6 +33,7 @@ var codeTable = map[Code]description{ //nolint:gochecknoglobals // a closed tabl
 	IllegalVersioningConfigurationException: {400, "The Versioning element must be specified"},
 	IncompleteBody:                          {400, "The request body terminated unexpectedly"},
 	IncorrectEndpoint:                       {400, "The specified bucket exists in another Region. Direct requests to the correct endpoint."},
+	IncorrectNumberOfFilesInPostRequest:     {400, "POST requires exactly one file upload per request."},
 	InternalError:                           {500, "We encountered an internal error. Please try again."},
 	InvalidAccessKeyID:                      {403, "The AWS Access Key Id you provided does not exist in our records."},
 	InvalidArgument:                         {400, "Invalid Argument"},

@@ -22,6 +22,7 @@ const (
 	IllegalVersioningConfigurationException        Code = "IllegalVersioningConfigurationException"
 	IncompleteBody                                 Code = "IncompleteBody"
 	IncorrectEndpoint                              Code = "IncorrectEndpoint"
+	IncorrectNumberOfFilesInPostRequest            Code = "IncorrectNumberOfFilesInPostRequest"
 	InternalError                                  Code = "InternalError"
 	InvalidAccessKeyID                             Code = "InvalidAccessKeyId"
 	InvalidArgument                                Code = "InvalidArgument"

@@ -176,7 +176,10 @@ func DecodeObjectEncryption(body []byte) (ObjectEncryption, error) {
 	seen := false
 	err := decodeDocument(body, "ObjectEncryption", func(x *xmlReader) error {
 		return x.children(func(name string) error {
-			if name != "SSE-KMS" || seen {
+			switch {
+			case name == "SSE-S3" || name == "DSSE-KMS" || name == "SSE-C":
+				return errNotToKMS()
+			case name != "SSE-KMS" || seen:
 				return unknownElement(name)
 			}
 			seen = true
@@ -185,7 +188,11 @@ func DecodeObjectEncryption(body []byte) (ObjectEncryption, error) {
 				case "KMSKeyArn":
 					return x.into(&e.KeyID)
 				case "BucketKeyEnabled":
-					return x.boolean(&e.BucketKey)
+					if err := x.boolean(&e.BucketKey); err != nil {
+						return NewError(InvalidRequest).Because(err).
+							WithMessage("The BucketKeyEnabled value isn't valid. Valid values are true or false. Modify the request to specify a valid value, and then try again.")
+					}
+					return nil
 				}
 				return unknownElement(name)
 			})
@@ -195,11 +202,16 @@ func DecodeObjectEncryption(body []byte) (ObjectEncryption, error) {
 	case err != nil:
 		return e, err
 	case !seen:
-		return e, NewError(InvalidRequest).WithMessage("Requests that modify an object encryption configuration require a valid new encryption type. Valid values are SSEKMS. " +
-			"Modify the request to specify SSE-KMS for the updated encryption type, and then try again.")
+		return e, errNotToKMS()
 	case e.KeyID == "" || len(e.KeyID) > maxKeyID:
 		return e, NewError(InvalidRequest).WithMessage("Requests that modify an object's encryption type to SSE-KMS require an AWS KMS key Amazon Resource Name (ARN). " +
 			"Modify the request to specify a KMS key ARN, and then try again.")
 	}
 	return e, nil
+}
+
+// errNotToKMS refuses to update an object's encryption to anything but SSE-KMS.
+func errNotToKMS() error {
+	return NewError(InvalidRequest).WithMessage("Requests that modify an object encryption configuration require a valid new encryption type. Valid values are SSEKMS. " +
+		"Modify the request to specify SSE-KMS for the updated encryption type, and then try again.")
 }

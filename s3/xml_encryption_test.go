@@ -75,8 +75,8 @@ func TestDecodeObjectEncryption(t *testing.T) {
 	}
 	for kms, code := range map[string]s3.Code{
 		"": s3.InvalidRequest, "<SSE-KMS/>": s3.InvalidRequest, "<SSE-KMS><KMSKeyArn> </KMSKeyArn></SSE-KMS>": s3.InvalidRequest,
-		"<SSE-S3/>": s3.MalformedXML, "<SSE-KMS><Key/></SSE-KMS>": s3.MalformedXML, "<SSE-KMS/><SSE-KMS/>": s3.MalformedXML,
-		"<SSE-KMS><KMSKeyArn>k</KMSKeyArn><BucketKeyEnabled>maybe</BucketKeyEnabled></SSE-KMS>": s3.MalformedXML,
+		"<SSE-S3/>": s3.InvalidRequest, "<DSSE-KMS/>": s3.InvalidRequest, "<SSE-KMS><Key/></SSE-KMS>": s3.MalformedXML, "<SSE-KMS/><SSE-KMS/>": s3.MalformedXML,
+		"<SSE-KMS><KMSKeyArn>k</KMSKeyArn><BucketKeyEnabled>maybe</BucketKeyEnabled></SSE-KMS>": s3.InvalidRequest,
 		"<SSE-KMS><KMSKeyArn>" + strings.Repeat("k", 3000) + "</KMSKeyArn></SSE-KMS>":           s3.InvalidRequest,
 	} {
 		if _, err := s3.DecodeObjectEncryption(document(kms)); s3.CodeOf(err) != code {

@@ -11,6 +11,10 @@ import (
 	"github.com/undercroft/undercroft/metadata/kv"
 )
 
+// LeaseClass labels the transactions of the leases of jobs, and of what the administrator says
+// to jobs: small ones and few, that must not wait where the work of jobs does.
+const LeaseClass = "lease"
+
 const (
 	// observations is in how many observations that follow each other the stamp
 	// of a process must stand still for its leases to be taken.
@@ -141,7 +145,7 @@ func (k *keeper) round(ctx context.Context) error {
 // read hands the rows j to the loops of a process that is alone.
 func (k *keeper) read(ctx context.Context) error {
 	var seen sight
-	err := k.s.db.View(ctx, class, func(r *metadata.Reader) (err error) {
+	err := k.s.db.View(ctx, LeaseClass, func(r *metadata.Reader) (err error) {
 		seen.jobs, err = r.Jobs()
 		return err
 	})
@@ -163,7 +167,7 @@ type sight struct {
 // that nobody has.
 func (k *keeper) renew(ctx context.Context) (seen sight, err error) {
 	begun := time.Now()
-	err = k.s.db.Update(ctx, class, func(tx *metadata.Tx) error {
+	err = k.s.db.Update(ctx, LeaseClass, func(tx *metadata.Tx) error {
 		me, err := tx.Holder(k.id)
 		if err != nil {
 			return err
@@ -271,7 +275,7 @@ func (k *keeper) bury(ctx context.Context, gone []metadata.Holder) (removed bool
 	if len(gone) == 0 {
 		return false, nil
 	}
-	err = k.s.db.Update(ctx, class, func(tx *metadata.Tx) error {
+	err = k.s.db.Update(ctx, LeaseClass, func(tx *metadata.Tx) error {
 		removed = false
 		for _, h := range gone {
 			now, err := tx.Holder(h.ID)
@@ -337,7 +341,7 @@ func (k *keeper) leave(ctx context.Context) {
 		return
 	}
 	k.joined = false
-	err := k.s.db.Update(ctx, class, func(tx *metadata.Tx) error { return tx.DeleteHolder(k.id) })
+	err := k.s.db.Update(ctx, LeaseClass, func(tx *metadata.Tx) error { return tx.DeleteHolder(k.id) })
 	if err != nil {
 		k.s.opts.Logger.InfoContext(ctx, "leases of background jobs are left to run out", slog.Any("error", err))
 	}
@@ -355,7 +359,7 @@ func (k *keeper) change(ctx context.Context, name string, change func(*metadata.
 		}
 	}
 	var row metadata.Job
-	err := k.s.db.Update(ctx, class, func(tx *metadata.Tx) error {
+	err := k.s.db.Update(ctx, LeaseClass, func(tx *metadata.Tx) error {
 		old, err := tx.Job(name)
 		if err != nil {
 			return err

@@ -18,12 +18,14 @@ type wire struct {
 	kv.Engine
 	cut     atomic.Bool
 	updates atomic.Int64
+	classes sync.Map // of its transactions
 }
 
 func (w *wire) View(ctx context.Context, o kv.TxOptions, fn func(kv.Reader) error) error {
 	if w.cut.Load() {
 		return kv.ErrUnavailable
 	}
+	w.classes.Store(o.Class, true)
 	return w.Engine.View(ctx, o, fn)
 }
 
@@ -32,6 +34,7 @@ func (w *wire) Update(ctx context.Context, o kv.TxOptions, fn func(kv.Tx) error)
 		return kv.Commit{}, kv.ErrUnavailable
 	}
 	w.updates.Add(1)
+	w.classes.Store(o.Class, true)
 	return w.Engine.Update(ctx, o, fn)
 }
 
@@ -190,6 +193,40 @@ func TestJobsOfADeadProcessAreTakenOver(t *testing.T) {
 		<-time.After(time.Minute)
 		p.works("b", 5*time.Minute)
 		p.close()
+	})
+}
+
+// TestLeasesWaitForNoJobs: metadata that is busy holds back the transactions of jobs, and must
+// not hold back their leases, nor the administrator's word.
+func TestLeasesWaitForNoJobs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t)
+		p.start("a")
+		<-time.After(time.Second)
+		p.start("b")
+		p.works("a", time.Minute)
+		p.wires["a"].cut.Store(true)
+		p.run["a"].Close()
+		p.wires["b"].classes.Clear() // those of the store that was opened
+		<-time.After(2 * time.Minute)
+		p.works("b", time.Minute)
+		for _, change := range []func(context.Context, string) error{p.run["b"].Pause, p.run["b"].Resume} {
+			if err := change(t.Context(), "one"); err != nil {
+				t.Error(err)
+			}
+		}
+		p.close()
+		classes := 0
+		p.wires["b"].classes.Range(func(class, _ any) bool {
+			classes++
+			if class != LeaseClass {
+				t.Errorf("a transaction of class %s", class)
+			}
+			return true
+		})
+		if classes != 1 {
+			t.Errorf("transactions of %d classes", classes)
+		}
 	})
 }
 

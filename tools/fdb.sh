@@ -81,7 +81,7 @@ test)
   require client server
   "$GO" test -tags fdb -timeout 60m ./internal/fdbcluster/... ./metadata/kv/fdb/...
   suites ./metadata ./objects ./gateway
-  "$GO" test -tags fdb -timeout 60m ./internal/single ./cmd/undercroft -run '^Test(MoveToFoundationDB|ServerAndGateway)$'
+  "$GO" test -tags fdb -timeout 60m ./internal/single ./cmd/undercroft -run '^Test(MoveToFoundationDB|ServerAndGateway|BackupOfFoundationDB)$'
   suites ./internal/sim -run '^TestSimulationOnFoundationDB$'
   ;;
 quick)

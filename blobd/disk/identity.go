@@ -87,6 +87,12 @@ func (s State) String() string {
 	return fmt.Sprintf("State(%d)", int(s))
 }
 
+// HasShards reports whether dir holds shards, with an identity or without one.
+func HasShards(fsys vfs.FS, dir string) bool {
+	names, err := fsys.List(fsys.PathJoin(dir, shardsDir))
+	return err == nil && len(names) > 0
+}
+
 // Probe tells what is in dir, changing nothing. The identity is set when the
 // state is [Identified]. An identity that cannot be read or understood is an
 // error, and no reason to format.

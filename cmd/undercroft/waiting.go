@@ -36,6 +36,7 @@ func (s *server) assemble(ctx context.Context, front *front, p parts) (*system, 
 	once := &sayOnce{Handler: s.logger.Handler(), state: &sayState{said: map[string]int64{}}}
 	if s.cfg.Metadata.Shared() {
 		p.logger = slog.New(once)
+		front.serve(waiting{p.requestIDs}) // a try takes ten seconds where nobody answers
 	}
 	defer once.state.over.Store(true)
 	began, said := s.process.now(), time.Time{}
@@ -49,7 +50,6 @@ func (s *server) assemble(ctx context.Context, front *front, p parts) (*system, 
 		}
 		s.phase.wait(fmt.Errorf("waiting for the metadata: %w", err))
 		if said.IsZero() {
-			front.serve(waiting{p.requestIDs})
 			defer holdConnection(s.cfg.Metadata, p)()
 		}
 		now := s.process.now()

@@ -2,13 +2,17 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -42,7 +46,7 @@ const elsewhere = "--metadata=fdb:/nowhere/fdb.cluster"
 // TestStartWithoutItsMetadata: a process whose shared metadata is away lives, is not ready,
 // asks clients to come back, and serves when it is there.
 func TestStartWithoutItsMetadata(t *testing.T) {
-	store, log := late{make(chan error, 1)}, new(lines)
+	store, log := late{make(chan error)}, new(lines)
 	cfg, err := config.Load(config.Sources{Args: rootArgs("--data="+t.TempDir(), elsewhere)})
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +72,6 @@ func TestStartWithoutItsMetadata(t *testing.T) {
 		sys, _, err = s.open(t.Context(), front)
 		opened <- err
 	}()
-	store.ends <- fmt.Errorf("open metadata: %w", kv.ErrAway)
 	ask := func(method string) (code int, retryAfter, body string) {
 		t.Helper()
 		request, err := http.NewRequestWithContext(t.Context(), method, "http://"+listener.Addr().String()+"/bucket/key", http.NoBody)
@@ -85,13 +88,21 @@ func TestStartWithoutItsMetadata(t *testing.T) {
 		}
 		return response.StatusCode, response.Header.Get("Retry-After"), string(text)
 	}
-	for method, want := range map[string]string{http.MethodGet: "<Code>ServiceUnavailable</Code>", http.MethodHead: ""} {
-		code, retryAfter, body := ask(method)
-		after, err := strconv.Atoi(retryAfter)
-		if code != http.StatusServiceUnavailable || err != nil || after < 1 || after > waitingAway || !strings.Contains(body, want) || (body == "") != (want == "") {
-			t.Errorf("%s: %d, Retry-After %d: %s", method, code, after, body)
+	sentAway := func(when string) {
+		t.Helper()
+		for method, want := range map[string]string{http.MethodGet: "<Code>ServiceUnavailable</Code>", http.MethodHead: ""} {
+			code, retryAfter, body := ask(method)
+			after, err := strconv.Atoi(retryAfter)
+			if code != http.StatusServiceUnavailable || err != nil || after < 1 || after > waitingAway || !strings.Contains(body, want) || (body == "") != (want == "") {
+				t.Errorf("%s, %s: %d, Retry-After %d: %s", when, method, code, after, body)
+			}
 		}
 	}
+	sentAway("in the first try")
+	for range 2 { // the second try has begun, and nothing came of the first one
+		store.ends <- fmt.Errorf("open metadata: %w", kv.ErrAway)
+	}
+	sentAway("after it")
 	admin := "http://" + adminListener.Addr().String()
 	if code, body := get(t, admin+"/-/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "starting: waiting for the metadata: open metadata: kv: engine unavailable: the store does not answer") {
 		t.Errorf("readyz: %d %s", code, body)
@@ -114,6 +125,54 @@ func TestStartWithoutItsMetadata(t *testing.T) {
 		if n := strings.Count(log.String(), text); n != want {
 			t.Errorf("%s is in the log %d times, want %d:\n%s", text, n, want, log)
 		}
+	}
+}
+
+// TestStartThatWaitsReadsCertificates again at SIGHUP, as one does that serves.
+func TestStartThatWaitsReadsCertificates(t *testing.T) {
+	dir, log := t.TempDir(), new(lines)
+	cert, key := filepath.Join(dir, "cert"), filepath.Join(dir, "key")
+	writePair(t, cert, key, "old")
+	cfg, err := config.Load(config.Sources{Args: rootArgs("--data="+t.TempDir(), elsewhere, "--tls-cert="+cert, "--tls-key="+key)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A clock that stands still: by themselves changed files are looked at once in a second.
+	clock := time.Unix(1e9, 0)
+	store := late{make(chan error)}
+	var hangups chan<- os.Signal
+	s := newServer(process{
+		stderr: log, now: func() time.Time { return clock }, assemble: store.assemble,
+		notifyHangup: func(c chan<- os.Signal) { hangups = c },
+	}, cfg)
+	listener, err := listen(t.Context(), "listen", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	front, err := s.newFront(listener)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	opened := make(chan error, 1)
+	go func() {
+		_, _, err := s.open(ctx, front)
+		opened <- err
+	}()
+	store.ends <- kv.ErrAway
+	writePair(t, cert, key, "new")
+	hangups <- syscall.SIGHUP
+	const reloaded = "certificate reloaded"
+	for tries := 0; tries < 8 && !strings.Contains(log.String(), reloaded); tries++ {
+		store.ends <- kv.ErrAway
+	}
+	pair, err := front.certificates.get(&tls.ClientHelloInfo{})
+	if err != nil || pair.Leaf.Subject.CommonName != "new" {
+		t.Errorf("the certificate of %q is served, %v; log:\n%s", pair.Leaf.Subject.CommonName, err, log)
+	}
+	cancel()
+	if err := errors.Join(<-opened, front.close()); !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }
 

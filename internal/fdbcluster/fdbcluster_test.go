@@ -152,3 +152,18 @@ func TestTheJanitorRemovesWhatIsLeft(t *testing.T) {
 		t.Errorf("it is there: %v", err)
 	}
 }
+
+func TestFindBackup(t *testing.T) {
+	whole := install(t, "bin/fdbserver", "bin/fdbcli", "bin/backup_agent", "bin/fdbbackup", "bin/fdbrestore")
+	if b, err := findBackup(Programs{Server: whole + "/bin/fdbserver", CLI: whole + "/bin/fdbcli"}); err != nil || b.Restore != whole+"/bin/fdbrestore" {
+		t.Errorf("%+v, %v", b, err)
+	}
+	half := install(t, "bin/fdbserver", "bin/backup_agent")
+	if err := os.Symlink("nothing", half+"/bin/fdbbackup"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := findBackup(Programs{Server: half + "/bin/fdbserver", CLI: half + "/bin/fdbcli"})
+	if !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "fdbbackup, fdbrestore beside "+half) || strings.Contains(err.Error(), "backup_agent") {
+		t.Errorf("%v", err)
+	}
+}

@@ -53,14 +53,21 @@ func survey(fs vfs.FS, paths []string) (*directories, error) {
 				p, id.Cluster, d.cluster)
 		}
 	}
-	return d, d.refuseForeign()
+	return d, d.refuseForeign(fs)
 }
 
+var errNoIdentity = errors.New("it holds shards of a disk and no undercroft.json to say of which: the disk is damaged, " +
+	"put that file back from a copy, or empty the directory and `undercroft admin disk add` it as a new disk")
+
 // refuseForeign stops the start before anything is changed where a directory
-// holds something else.
-func (d *directories) refuseForeign() error {
+// holds something else. One that was a disk and has lost the file that says which is
+// as good as missing.
+func (d *directories) refuseForeign(fs vfs.FS) error {
 	for _, dir := range d.all {
-		if dir.state == disk.Foreign {
+		if dir.state == disk.Foreign && d.cluster != (disk.ClusterID{}) && disk.HasShards(fs, dir.path) {
+			dir.problem = errNoIdentity
+		}
+		if dir.state == disk.Foreign && dir.problem == nil {
 			return fmt.Errorf("%s is neither empty nor an Undercroft disk: name an empty directory", dir.path)
 		}
 		if dir.problem != nil && d.cluster == (disk.ClusterID{}) {

@@ -367,22 +367,32 @@ func (s *shop) copyFile(from, to string) {
 	s.must(vfs.WriteFile(s.FS, to, data, 0o640))
 }
 
-// TestSpoiledIdentity: a disk whose identity cannot be read is missing, and is
-// not made anew.
+// TestSpoiledIdentity: a disk whose identity cannot be read, or is gone, is missing, and
+// is not made anew.
 func TestSpoiledIdentity(t *testing.T) {
-	s := newShop(t)
-	identity, err := vfs.ReadFile(s.FS, "/d3/undercroft.json", 1<<20)
-	s.must(err)
-	s.must(vfs.WriteFile(s.FS, "/d3/undercroft.json", identity[:len(identity)/2], 0o640))
-	s.Start()
-	s.degraded("undercroft.json", "/d3")
-	s.holds("before")
-	s.fill("degraded")
-	s.Stop()
-	s.must(vfs.WriteFile(s.FS, "/d3/undercroft.json", identity, 0o640))
-	s.Start()
-	s.degraded("")
-	s.holds("before", "degraded")
+	for name, spoil := range map[string]func(s *shop, file string, identity []byte){
+		"cut short": func(s *shop, file string, identity []byte) {
+			s.must(vfs.WriteFile(s.FS, file, identity[:len(identity)/2], 0o640))
+		},
+		"gone": func(s *shop, file string, _ []byte) { s.must(s.FS.Remove(file)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newShop(t)
+			const file = "/d3/undercroft.json"
+			identity, err := vfs.ReadFile(s.FS, file, 1<<20)
+			s.must(err)
+			spoil(s, file, identity)
+			s.Start()
+			s.degraded("undercroft.json", "/d3")
+			s.holds("before")
+			s.fill("degraded")
+			s.Stop()
+			s.must(vfs.WriteFile(s.FS, file, identity, 0o640))
+			s.Start()
+			s.degraded("")
+			s.holds("before", "degraded")
+		})
+	}
 }
 
 // TestAddingADirectory: an empty directory becomes a disk of a store that has

@@ -55,18 +55,26 @@ func (s *System) beginChange(ctx context.Context) (life context.Context, end fun
 	if s.opts.isGateway() {
 		return nil, nil, fmt.Errorf("%w: a gateway has no disks: ask the server that has the data directories", ErrRefused)
 	}
-	s.change.Lock()
-	if s.closed || s.life.Err() != nil {
-		s.change.Unlock()
-		return nil, nil, ErrClosed
-	}
 	life, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(s.life, cancel)
-	return life, func() {
+	forget := func() {
 		stop()
 		cancel()
-		s.change.Unlock()
-	}, nil
+	}
+	if err = s.change.take(life); err == nil {
+		if s.life.Err() == nil { // others hear of its end a moment later
+			return life, func() {
+				forget()
+				s.change.give()
+			}, nil
+		}
+		s.change.give()
+	}
+	forget()
+	if s.life.Err() != nil {
+		err = ErrClosed
+	}
+	return nil, nil, err
 }
 
 // AddDisk makes the directory at an absolute path a disk of the running store, or takes

@@ -2,6 +2,7 @@ package single_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"syscall"
@@ -126,6 +127,44 @@ func TestAHangingDiskHoldsNoChangeUp(t *testing.T) {
 	}
 	s.RunSteward()
 	s.degraded("")
+	s.holds("before")
+}
+
+// TestWhoWaitsForAnotherChangeMayGiveUp, and none waits for a store that is closed.
+func TestWhoWaitsForAnotherChangeMayGiveUp(t *testing.T) {
+	s := newHouse(t, 4, nil)
+	s.mkdir("/new")
+	stalled, end := make(chan struct{}, 1), make(chan struct{})
+	s.Faults.Add(faultfs.Rule{Kinds: faultfs.Create, Path: "/new/", Stall: end, Stalled: stalled})
+	first := make(chan error, 1)
+	go func() {
+		_, err := s.AddDisk(t.Context(), "/new")
+		first <- err
+	}()
+	<-stalled
+	ctx, cancel := context.WithCancel(t.Context())
+	second := make(chan error, 1)
+	go func() {
+		_, err := s.DrainDisk(ctx, "/d1")
+		second <- err
+	}()
+	cancel()
+	if err := <-second; !errors.Is(err, context.Canceled) {
+		t.Errorf("a change that was given up: %v", err)
+	}
+	if d := s.disks()["/d1"]; d.State != "active" {
+		t.Errorf("%+v", d)
+	}
+	close(end)
+	if err := <-first; err != nil && !strings.Contains(err.Error(), "does not answer") { // on a machine that stood still
+		t.Error(err)
+	}
+	sys := s.System
+	s.Stop()
+	if _, err := sys.DrainDisk(t.Context(), "/d1"); !errors.Is(err, single.ErrClosed) {
+		t.Errorf("a change of a closed store: %v", err)
+	}
+	s.Start()
 	s.holds("before")
 }
 

@@ -140,6 +140,8 @@ func whyNot(state disk.State, problem error) string {
 		return "the directory is missing"
 	case state == disk.Empty:
 		return "the directory is empty: is it mounted? If the disk was replaced, `undercroft admin disk add` takes the new one in"
+	case state == disk.Foreign:
+		return "the directory holds something else, and no undercroft.json: is it mounted?"
 	default:
 		return "the directory holds another disk"
 	}

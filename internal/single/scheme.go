@@ -82,11 +82,10 @@ func (s *System) resize(ctx context.Context) error {
 // be.
 func (s *System) resizeWhenMirrored() {
 	s.background(func(ctx context.Context) {
-		if s.mirror.Quiet(ctx) != nil {
+		if s.mirror.Quiet(ctx) != nil || s.change.take(ctx) != nil {
 			return // the store is closed
 		}
-		s.change.Lock()
-		defer s.change.Unlock()
+		defer s.change.give()
 		if err := s.resize(ctx); err != nil && ctx.Err() == nil {
 			s.opts.Logger.WarnContext(ctx, "scheme of new partitions stays as it is", slog.Any("error", err))
 		}

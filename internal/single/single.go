@@ -92,8 +92,7 @@ type System struct {
 	owner     owner          // of the data directories, where others share the metadata
 	roster    roster
 
-	change   sync.Mutex // held by a change of the disks; guards closed
-	closed   bool
+	change   turn            // of the changes of the disks
 	life     context.Context //nolint:containedctx // ends with the store, and what it does in the background
 	end      context.CancelFunc
 	tasks    sync.WaitGroup // the watch over the disks
@@ -119,7 +118,7 @@ func Open(ctx context.Context, o Options) (*System, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &System{opts: o}
+	s := &System{opts: o, change: newTurn()}
 	s.life, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close(ctx))
@@ -234,11 +233,12 @@ func (s *System) openEngine(dirs *directories, change func(*pebble.Options)) (er
 // FreesSpace names the transaction classes that go on when the disk of the
 // metadata is full. Those that leave a delete marker are not among them.
 func FreesSpace(class string) bool {
-	return slices.Contains([]string{"delete", "delete-bucket", "abort", "abandon", "collect", "open", "partition", "account-revoke"}, class)
+	return slices.Contains([]string{"delete", "delete-bucket", "abort", "abandon", "collect", steward.LeaseClass, "open", "partition", "account-revoke"}, class)
 }
 
 // Background names the transaction classes that nobody waits for: those of background
-// jobs, which shared metadata may hold back when it is busy.
+// jobs, which shared metadata may hold back when it is busy. Their leases, and what the
+// administrator says to them, are not among them: they would end while a job runs.
 func Background(class string) bool {
 	return slices.Contains([]string{"collect", "lifecycle", "transition", "relocate", "rewrap", "export", "check"}, class)
 }
@@ -373,9 +373,7 @@ func (s *System) endChanges(ctx context.Context) error {
 	go func() {
 		defer close(done)
 		s.tasks.Wait()
-		s.change.Lock()
-		s.closed = true
-		s.change.Unlock()
+		s.change.await() // and no other begins after the end of life
 		s.jobs.Wait()
 	}()
 	select {

@@ -49,7 +49,7 @@ func (e *Engine) Report(ctx context.Context) (kv.Report, error) {
 		health := tr.Get(fdb.Key(healthKey))
 		defer context.AfterFunc(ctx, health.Cancel)()
 		if document, err = health.Get(); err != nil || document == nil {
-			return nil //nolint:nilerr // what the cluster does not tell is absent
+			return nil // what the cluster does not tell is absent
 		}
 		gauges, err := ParseHealth(document)
 		report.Gauges = append(report.Gauges, gauges...)

@@ -134,9 +134,6 @@ func statusTable() []source {
 
 		{"cluster.clients.count", "clients", "Clients of the cluster."},
 		{"cluster.layers.backup.instances_running", "backup_agents", "Backup agents that run."},
-		{"cluster.layers.backup.tags.default.running_backup", "backup_running", "Whether the default backup runs."},
-		{"cluster.layers.backup.tags.default.running_backup_is_restorable", "backup_restorable", "Whether the default backup can be restored."},
-		{"cluster.layers.backup.tags.default.last_restorable_seconds_behind", "backup_behind_seconds", "How old the newest state is that the default backup can restore."},
 	}
 }
 
@@ -155,7 +152,37 @@ func statusGauges(s field) []kv.Gauge {
 	if list, ok := s.at("client.coordinators.coordinators").value.([]any); ok {
 		out = append(out, kv.Gauge{Name: "coordinators_unreachable", Help: "Coordinators that do not answer.", Value: float64(unreachable(list))})
 	}
-	return append(out, processGauges(s)...)
+	return append(append(out, backupGauges(s)...), processGauges(s)...)
+}
+
+// backupGauges are the worst of all backups that run, whatever their tags are.
+func backupGauges(s field) []kv.Gauge {
+	tags, _ := s.at("cluster.layers.backup.tags").value.(map[string]any)
+	if len(tags) == 0 {
+		return nil
+	}
+	running, restorable, behind := 0.0, 1.0, -1.0
+	for _, t := range tags {
+		tag := field{t}
+		if !tag.at("running_backup").isTrue() {
+			continue
+		}
+		running++
+		if !tag.at("running_backup_is_restorable").isTrue() {
+			restorable = 0
+		}
+		if n, ok := tag.at("last_restorable_seconds_behind").number(); ok {
+			behind = max(behind, n)
+		}
+	}
+	out := []kv.Gauge{{Name: "backups_running", Help: "Backups that run.", Value: running}}
+	if running > 0 {
+		out = append(out, kv.Gauge{Name: "backup_restorable", Help: "Whether all backups that run can be restored.", Value: restorable})
+	}
+	if behind >= 0 {
+		out = append(out, kv.Gauge{Name: "backup_behind_seconds", Help: "How old the newest state is that a backup which runs can restore, of the one that is farthest behind.", Value: behind})
+	}
+	return out
 }
 
 func unreachable(coordinators []any) (n int) {

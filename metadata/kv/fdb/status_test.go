@@ -1,6 +1,7 @@
 package fdb_test
 
 import (
+	"maps"
 	"os"
 	"slices"
 	"testing"
@@ -48,7 +49,7 @@ func TestStatusOfACluster(t *testing.T) {
 		"available": 1, "healthy": 0, "locked": 1, "generation": 7, "probe_start_seconds": 0.003, "probe_commit_seconds": 0.012,
 		"transactions_conflicted_per_second": 3.5, "read_bytes_per_second": 7.5, "limited": 1, "log_queue_bytes": 50,
 		"durability_lag_seconds": 6.5, "disk_free_ratio": 0.1, "query_queue": 9, "replicas_remaining": 1, "clients": 3,
-		"incompatible_connections": 0, "coordinators_unreachable": 1, "backup_behind_seconds": 4.5, "backup_restorable": 1,
+		"incompatible_connections": 0, "coordinators_unreachable": 1, "backup_behind_seconds": 4.5, "backup_restorable": 1, "backups_running": 1,
 		"fault_tolerance": 0, "throttled_classes": 1, "moving_queued_bytes": 2000,
 	} {
 		if got := gauge(t, r.Gauges, name); got != want {
@@ -81,6 +82,38 @@ func TestStatusWithoutFields(t *testing.T) {
 	}
 	if _, err := fdb.ParseStatus([]byte(`{"client":`)); err == nil {
 		t.Error("half a document is one")
+	}
+}
+
+func TestBackupsOfACluster(t *testing.T) {
+	const ends = `"b.d":{"running_backup":false,"running_backup_is_restorable":false,"last_restorable_seconds_behind":900}`
+	for _, c := range []struct {
+		tags string
+		want map[string]float64
+	}{
+		{``, map[string]float64{}},
+		{ends, map[string]float64{"backups_running": 0}},
+		{
+			ends + `,"shop":{"running_backup":true,"running_backup_is_restorable":true,"last_restorable_seconds_behind":4.5}`,
+			map[string]float64{"backups_running": 1, "backup_restorable": 1, "backup_behind_seconds": 4.5},
+		},
+		{
+			`"shop":{"running_backup":true,"running_backup_is_restorable":true,"last_restorable_seconds_behind":4.5},
+			"default":{"running_backup":true,"running_backup_is_restorable":false}, "odd":7`,
+			map[string]float64{"backups_running": 2, "backup_restorable": 0, "backup_behind_seconds": 4.5},
+		},
+	} {
+		r, err := fdb.ParseStatus([]byte(`{"cluster":{"layers":{"backup":{"tags":{` + c.tags + `}}}}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]float64{}
+		for _, g := range r.Gauges {
+			got[g.Name] = g.Value
+		}
+		if !maps.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", c.tags, got, c.want)
+		}
 	}
 }
 
