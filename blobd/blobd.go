@@ -74,9 +74,10 @@ type ShardStat struct {
 	End int64
 }
 
-// DiskUsage is the space of the file system that holds a disk, in bytes.
+// DiskUsage is the space of the file system that holds a disk, in bytes. Of what is
+// free shards never take the reserve.
 type DiskUsage struct {
-	Total, Free uint64
+	Total, Free, Reserve uint64
 }
 
 // Append is one frame on its way to a shard.

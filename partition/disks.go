@@ -269,13 +269,14 @@ func (d *disk) lastRoom(ctx context.Context, now time.Time) (uint64, error) {
 	return d.roomBeyond(ctx, lastDivisor)
 }
 
-// roomBeyond is the space beyond a fraction of what is kept free.
+// roomBeyond is the space beyond a fraction of what is kept free, and beyond what the
+// disk itself keeps.
 func (d *disk) roomBeyond(ctx context.Context, divisor uint64) (uint64, error) {
 	u, err := d.Usage(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("disk %s: %w", d.ID(), err)
 	}
-	reserve := min(u.Total/reserveDivisor, maxReserve) / divisor
+	reserve := max(min(u.Total/reserveDivisor, maxReserve)/divisor, u.Reserve)
 	if u.Free <= reserve {
 		return 0, fmt.Errorf("disk %s: %d of %d bytes are free: %w", d.ID(), u.Free, u.Total, blobd.ErrNoSpace)
 	}

@@ -47,10 +47,18 @@ func (d *Disk) usageLocked() (blobd.DiskUsage, error) {
 	case err != nil:
 		return blobd.DiskUsage{}, errors.Join(fmt.Errorf("usage of %s: %w", d.dir, err), d.checkDir())
 	default:
-		d.space.usage = blobd.DiskUsage{Total: u.TotalBytes, Free: u.AvailBytes}
+		d.space.usage = blobd.DiskUsage{Total: u.TotalBytes, Free: u.AvailBytes, Reserve: d.reserve(u.TotalBytes)}
 	}
 	d.space.at, d.space.known = now, true
 	return d.space.usage, nil
+}
+
+// reserve is how much of a file system stays free.
+func (d *Disk) reserve(total uint64) uint64 {
+	if d.opts.Reserve == 0 {
+		return min(1<<30, total/20)
+	}
+	return uint64(max(d.opts.Reserve, 0))
 }
 
 // take asks for room for n more bytes, leaving the reserve alone. What is
@@ -62,12 +70,8 @@ func (d *Disk) take(n int64) error {
 	if err != nil {
 		return err
 	}
-	reserve := d.opts.Reserve
-	if reserve == 0 {
-		reserve = int64(min(1<<30, u.Total/20))
-	}
-	if free := int64(min(u.Free, math.MaxInt64)); free-max(reserve, 0) < n {
-		return fmt.Errorf("%w: %s has %d bytes free, %d are in reserve", blobd.ErrNoSpace, d.dir, free, max(reserve, 0))
+	if free := int64(min(u.Free, math.MaxInt64)); free-int64(u.Reserve) < n {
+		return fmt.Errorf("%w: %s has %d bytes free, %d are in reserve", blobd.ErrNoSpace, d.dir, free, u.Reserve)
 	}
 	d.space.usage.Free -= uint64(n)
 	return nil
