@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/md5"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 
@@ -38,14 +37,11 @@ func (s *Service) UploadPartCopy(ctx context.Context, in UploadPartCopyInput) (U
 	for range maxCopyAttempts {
 		p := &partCopy{svc: s, in: &in, target: &t, upload: u}
 		var out UploadPartCopyOutput
-		if out, err = p.run(ctx); !errors.Is(err, errSourceMoved) && !errors.Is(err, partition.ErrGone) {
+		if out, err = p.run(ctx); !sourceMoved(err) {
 			return out, asS3(err)
 		}
 	}
-	if errors.Is(err, errSourceMoved) {
-		err = s3.NewError(s3.SlowDown).Because(err)
-	}
-	return UploadPartCopyOutput{}, asS3(err)
+	return UploadPartCopyOutput{}, errMovesOn(err)
 }
 
 type partCopy struct {

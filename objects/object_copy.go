@@ -7,6 +7,7 @@ import (
 
 	"github.com/undercroft/undercroft/checksum"
 	"github.com/undercroft/undercroft/metadata"
+	"github.com/undercroft/undercroft/partition"
 	"github.com/undercroft/undercroft/s3"
 )
 
@@ -37,11 +38,25 @@ func (s *Service) CopyObject(ctx context.Context, in CopyObjectInput) (CopyObjec
 	c.moves = in.StorageClass != ""
 	for range maxCopyAttempts {
 		var out CopyObjectOutput
-		if out, err = c.attempt(ctx); !errors.Is(err, errSourceMoved) {
+		if out, err = c.attempt(ctx); !sourceMoved(err) {
 			return out, asS3(err)
 		}
 	}
-	return CopyObjectOutput{}, s3.NewError(s3.SlowDown).Because(err)
+	return CopyObjectOutput{}, errMovesOn(err)
+}
+
+// sourceMoved reports whether a copy failed because its source was replaced meanwhile, or
+// its bytes went with it.
+func sourceMoved(err error) bool {
+	return errors.Is(err, errSourceMoved) || errors.Is(err, partition.ErrGone)
+}
+
+// errMovesOn is the end of a copy whose source was always replaced.
+func errMovesOn(err error) error {
+	if errors.Is(err, errSourceMoved) {
+		return s3.NewError(s3.SlowDown).Because(err)
+	}
+	return asS3(err)
 }
 
 type copying struct {

@@ -15,6 +15,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"github.com/undercroft/undercroft/objects"
+	"github.com/undercroft/undercroft/partition"
 	"github.com/undercroft/undercroft/s3"
 )
 
@@ -60,6 +61,9 @@ func (m *machine) exec(p *process, c *call, troubled bool) *reply { //nolint:rev
 	switch {
 	case isAnswer(code):
 		r.code = code
+	case errors.Is(err, partition.ErrGone) && m.replaced(p, c, r): // its data rested for too short a time
+		r.unknown = true
+		m.count("get-cut")
 	case code == s3.SlowDown || code == s3.ServiceUnavailable || code == s3.StorageFull || code == s3.ConditionalRequestConflict:
 		r.unknown = true
 		if !troubled {
@@ -70,6 +74,16 @@ func (m *machine) exec(p *process, c *call, troubled bool) *reply { //nolint:rev
 		m.t.Errorf("%v: %v", c, err)
 	}
 	return r
+}
+
+// replaced reports whether a version that was being read is not there any more.
+func (m *machine) replaced(p *process, c *call, r *reply) bool {
+	if c.action != aGet {
+		return false
+	}
+	now := &reply{}
+	err := m.read(p, &call{action: aHead, key: c.key, version: c.version}, now)
+	return err != nil && (isAnswer(s3.CodeOf(err)) || passes(err)) || err == nil && !now.version.is(r.version)
 }
 
 // isAnswer reports whether a code says what is the case rather than that
