@@ -34,14 +34,13 @@ func (s *Service) UploadPartCopy(ctx context.Context, in UploadPartCopyInput) (U
 	if err != nil {
 		return UploadPartCopyOutput{}, asS3(err)
 	}
-	for range maxCopyAttempts {
+	var out UploadPartCopyOutput
+	err = whileMoving(func() error {
 		p := &partCopy{svc: s, in: &in, target: &t, upload: u}
-		var out UploadPartCopyOutput
-		if out, err = p.run(ctx); !sourceMoved(err) {
-			return out, asS3(err)
-		}
-	}
-	return UploadPartCopyOutput{}, errMovesOn(err)
+		out, err = p.run(ctx)
+		return err
+	})
+	return out, err
 }
 
 type partCopy struct {

@@ -18,6 +18,10 @@ var errSourceMoved = errors.New("objects: copy source changed")
 // a source that keeps changing.
 const maxCopyAttempts = 10
 
+// maxGone bounds the attempts that do not find the source's bytes: with another source they
+// are there, else they stay gone.
+const maxGone = 4
+
 // CopyObject makes a second owner of the source's bytes, in one small
 // transaction; no bytes move, whatever the size, but to another storage class. Where a checksum is asked for
 // that the source does not have, the bytes are read once to compute it.
@@ -36,27 +40,39 @@ func (s *Service) CopyObject(ctx context.Context, in CopyObjectInput) (CopyObjec
 	c := &copying{svc: s, in: &in, source: source, target: target}
 	c.keyed = in.Encryption.Mode != 0 || in.Source.CustomerKey != nil
 	c.moves = in.StorageClass != ""
+	var out CopyObjectOutput
+	err = whileMoving(func() error {
+		out, err = c.attempt(ctx)
+		return err
+	})
+	return out, err
+}
+
+// whileMoving makes attempts at a copy until its source stands still.
+func whileMoving(attempt func() error) error {
+	var err error
+	gone := 0
 	for range maxCopyAttempts {
-		var out CopyObjectOutput
-		if out, err = c.attempt(ctx); !sourceMoved(err) {
-			return out, asS3(err)
+		if err = attempt(); !sourceMoved(err) {
+			return asS3(err)
+		}
+		if errors.Is(err, partition.ErrGone) {
+			gone++
+		}
+		if gone == maxGone {
+			break
 		}
 	}
-	return CopyObjectOutput{}, errMovesOn(err)
+	if errors.Is(err, errSourceMoved) {
+		return s3.NewError(s3.SlowDown).Because(err)
+	}
+	return asS3(err)
 }
 
 // sourceMoved reports whether a copy failed because its source was replaced meanwhile, or
 // its bytes went with it.
 func sourceMoved(err error) bool {
 	return errors.Is(err, errSourceMoved) || errors.Is(err, partition.ErrGone)
-}
-
-// errMovesOn is the end of a copy whose source was always replaced.
-func errMovesOn(err error) error {
-	if errors.Is(err, errSourceMoved) {
-		return s3.NewError(s3.SlowDown).Because(err)
-	}
-	return asS3(err)
 }
 
 type copying struct {

@@ -232,6 +232,9 @@ func (s *Store) choose(ctx context.Context, l *lane) ([]*disk, error) {
 	plan := s.plan.Load()
 	wanted := plan.of(l.class.name)
 	scheme := wanted.on(len(found))
+	if l == l.class.spare && scheme.K < wanted.on(len(found)+full).K {
+		scheme.K = 0 // a narrower one takes more than it gives back
+	}
 	if scheme.K == 0 {
 		if wanted.on(len(found)+full).K > 0 {
 			return nil, fmt.Errorf("%w: %d of %d disks have room: %w", ErrNoSpace, len(found), plan.known, cause)
@@ -260,10 +263,9 @@ func (d *disk) room(ctx context.Context, now time.Time) (uint64, error) {
 	return d.roomBeyond(ctx, 1)
 }
 
-// lastRoom is room for what gives back more than it takes. A disk that was set aside
-// for being full has it.
+// lastRoom is room for what gives back more than it takes.
 func (d *disk) lastRoom(ctx context.Context, now time.Time) (uint64, error) {
-	if err := d.usable(now); err != nil && !errors.Is(err, blobd.ErrNoSpace) {
+	if err := d.usable(now); err != nil {
 		return 0, fmt.Errorf("disk %s: %w", d.ID(), err)
 	}
 	return d.roomBeyond(ctx, lastDivisor)

@@ -2,6 +2,7 @@ package partition
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -108,7 +109,8 @@ type lane struct {
 	mu      sync.Mutex // guards what follows
 	current *openPartition
 	next    *openPartition
-	making  *making // under way
+	making  *making   // under way
+	warned  time.Time // of too little space
 }
 
 // making is the creation of a partition that writers may wait for.
@@ -163,8 +165,7 @@ func (l *lane) make(m *making) {
 	switch {
 	case err != nil:
 		m.err = err
-		l.store.opts.Logger.Warn("no new partition", slog.String("lane", l.name),
-			slog.String("storage_class", l.class.name), slog.Any("error", err))
+		l.warn(err)
 	case l.current == nil:
 		l.current = p
 	default:
@@ -200,4 +201,17 @@ func (l *lane) open() []*openPartition {
 		}
 	}
 	return out
+}
+
+// warn says why there is no new partition, of full disks once a minute. Called with mu held.
+func (l *lane) warn(err error) {
+	if errors.Is(err, ErrNoSpace) {
+		now := l.store.opts.Now()
+		if now.Sub(l.warned) < time.Minute {
+			return
+		}
+		l.warned = now
+	}
+	l.store.opts.Logger.Warn("no new partition", slog.String("lane", l.name),
+		slog.String("storage_class", l.class.name), slog.Any("error", err))
 }

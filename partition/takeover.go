@@ -187,7 +187,7 @@ func (s *Store) takeOne(ctx context.Context, row *metadata.Partition) (*openPart
 	}
 	p := newOpenPartition(*row, disks, f.end)
 	p.inherited, p.absent = true, f.lost
-	p.retired = len(f.lost) > 0 || f.sealed || row.State != metadata.PartitionOpen || !s.worthReopening(p)
+	p.retired = len(f.lost) > 0 || f.sealed || row.State != metadata.PartitionOpen || !s.worthReopening(ctx, p)
 	p.closing = row.State == metadata.PartitionClosing
 	if len(f.lost) > 0 {
 		s.opts.Logger.WarnContext(ctx, "partition is taken over without some of its shards",
@@ -271,7 +271,7 @@ func (s *Store) outrank(ctx context.Context, row *metadata.Partition, moved map[
 }
 
 // worthReopening reports whether a partition is as good as a new one.
-func (s *Store) worthReopening(p *openPartition) bool {
+func (s *Store) worthReopening(ctx context.Context, p *openPartition) bool {
 	c := s.classes.of(p.row.Class)
 	if p.next >= p.row.Capacity/2 || p.m != c.scheme().M {
 		return false
@@ -283,6 +283,9 @@ func (s *Store) worthReopening(p *openPartition) bool {
 	for _, d := range p.disks {
 		if d == nil || d.usable(now) != nil || s.disks.isLeaving(d.id) {
 			return false
+		}
+		if _, err := d.room(ctx, now); errors.Is(err, blobd.ErrNoSpace) {
+			return false // compaction may have made it of what is kept free of requests
 		}
 	}
 	return true

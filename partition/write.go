@@ -39,7 +39,7 @@ func (s *Store) write(blobs []*Pending, lanes ...*lane) {
 	var w written
 	var err error
 	for _, l := range lanes {
-		if w, err = s.complete(l, g); !errors.Is(err, blobd.ErrNoSpace) {
+		if w, err = s.complete(l, g); !errors.Is(err, blobd.ErrNoSpace) && !errors.Is(err, ErrNoSpace) {
 			break
 		}
 	}

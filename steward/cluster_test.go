@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/undercroft/undercroft/internal/single"
 	"github.com/undercroft/undercroft/internal/testcluster"
@@ -114,9 +115,14 @@ func (e *env) upload(key string) objects.Upload {
 
 func (e *env) part(u objects.Upload, n int, data []byte) objects.CompletedPart {
 	e.t.Helper()
-	p, err := e.Objects.UploadPart(e.t.Context(), objects.UploadPartInput{Bucket: bucket, Key: u.Key, Upload: u.ID, Number: n, Body: body(data)})
+	p, err := e.tryPart(u, n, data)
 	e.must(err)
-	return objects.CompletedPart{Number: n, ETag: p.ETag}
+	return p
+}
+
+func (e *env) tryPart(u objects.Upload, n int, data []byte) (objects.CompletedPart, error) {
+	p, err := e.Objects.UploadPart(e.t.Context(), objects.UploadPartInput{Bucket: bucket, Key: u.Key, Upload: u.ID, Number: n, Body: body(data)})
+	return objects.CompletedPart{Number: n, ETag: p.ETag}, err
 }
 
 func (e *env) complete(u objects.Upload, parts ...objects.CompletedPart) {
@@ -148,13 +154,35 @@ func (e *env) states() map[metadata.PartitionState]int {
 // mustBeEmpty fails the test unless nothing of any object is left.
 func (e *env) mustBeEmpty() {
 	e.t.Helper()
+	if left := e.left(); left != "" {
+		e.t.Error(left)
+	}
+}
+
+// left says what is there of objects that are not.
+func (e *env) left() string {
+	e.t.Helper()
 	s := e.Summary()
 	got := []int64{s.Objects, s.Uploads, s.Parts, s.DataIDs, s.Manifests, s.Extents, s.Refs, s.Pins, s.Garbage, s.Intents, s.LiveBytes, s.Problems}
 	if !slices.Equal(got, make([]int64, len(got))) {
-		e.t.Errorf("something is left over: %+v", s)
+		return fmt.Sprintf("something is left over: %+v", s)
 	}
 	if st := e.states(); st[metadata.PartitionSealed]+st[metadata.PartitionDropped]+st[metadata.PartitionClosing] != 0 {
-		e.t.Errorf("partitions are left over: %v", st)
+		return fmt.Sprintf("partitions are left over: %v", st)
+	}
+	return ""
+}
+
+// rest lets time pass and the jobs run until nothing is wrong, or for a few rounds: what
+// races have made rest is looked at again, and what that leaves after it.
+func (e *env) rest(wrong func() string) {
+	e.t.Helper()
+	for n := 0; n == 0 || n < 5 && wrong() != ""; n++ {
+		e.Advance(15 * time.Minute)
+		e.RunSteward()
+	}
+	if why := wrong(); why != "" {
+		e.t.Error(why)
 	}
 }
 

@@ -65,9 +65,9 @@ func (e *env) run(names ...string) {
 	}
 }
 
-// mustBeWithin fails the test unless the sealed partitions take at most so many
-// percent of what their live bytes need, and the others what they may.
-func (e *env) mustBeWithin(percent int64) {
+// excess says whether the sealed partitions take more than so many percent of what
+// their live bytes need, or the others more than they may; "" where they do not.
+func (e *env) excess(percent int64) string {
 	e.t.Helper()
 	var need int64
 	sealed, open := e.space()
@@ -85,11 +85,20 @@ func (e *env) mustBeWithin(percent int64) {
 		}
 	}
 	if sealed*100 > need*percent {
-		e.t.Errorf("%d bytes are taken for live bytes that need %d: %d percent, at most %d are allowed",
+		return fmt.Sprintf("%d bytes are taken for live bytes that need %d: %d percent, at most %d are allowed",
 			sealed, need, sealed*100/max(need, 1), percent)
 	}
 	if open > most {
-		e.t.Errorf("open partitions take %d bytes of at most %d", open, most)
+		return fmt.Sprintf("open partitions take %d bytes of at most %d", open, most)
+	}
+	return ""
+}
+
+// mustBeWithin holds that excess is nothing.
+func (e *env) mustBeWithin(percent int64) {
+	e.t.Helper()
+	if why := e.excess(percent); why != "" {
+		e.t.Error(why)
 	}
 }
 
