@@ -21,9 +21,9 @@ type storageClass struct {
 
 func newStorageClass(s *Store, name string) *storageClass {
 	c := &storageClass{store: s, name: name}
-	c.batch = &lane{name: "batch", class: c, store: s, room: (*disk).room}
-	c.large = &lane{name: "large", class: c, store: s, room: (*disk).room}
-	c.spare = &lane{name: "spare", class: c, store: s, room: (*disk).lastRoom}
+	c.batch = &lane{name: "batch", class: c, store: s, leaves: 1}
+	c.large = &lane{name: "large", class: c, store: s, leaves: 1}
+	c.spare = &lane{name: "spare", class: c, store: s, leaves: lastDivisor}
 	c.batches = newBatcher(c)
 	return c
 }

@@ -218,7 +218,7 @@ func (s *Store) choose(ctx context.Context, l *lane) ([]*disk, error) {
 		if s.disks.isLeaving(d.id) {
 			continue
 		}
-		free, err := l.room(d, ctx, now)
+		free, err := d.roomBeyond(ctx, now, l.leaves)
 		switch {
 		case err == nil:
 			found = append(found, candidate{d, s.random.rank(free)})
@@ -257,23 +257,15 @@ func (s *Store) choose(ctx context.Context, l *lane) ([]*disk, error) {
 
 // room returns the bytes that may be used for new partitions.
 func (d *disk) room(ctx context.Context, now time.Time) (uint64, error) {
-	if err := d.usable(now); err != nil {
-		return 0, fmt.Errorf("disk %s: %w", d.ID(), err)
-	}
-	return d.roomBeyond(ctx, 1)
-}
-
-// lastRoom is room for what gives back more than it takes.
-func (d *disk) lastRoom(ctx context.Context, now time.Time) (uint64, error) {
-	if err := d.usable(now); err != nil {
-		return 0, fmt.Errorf("disk %s: %w", d.ID(), err)
-	}
-	return d.roomBeyond(ctx, lastDivisor)
+	return d.roomBeyond(ctx, now, 1)
 }
 
 // roomBeyond is the space beyond a fraction of what is kept free, and beyond what the
 // disk itself keeps.
-func (d *disk) roomBeyond(ctx context.Context, divisor uint64) (uint64, error) {
+func (d *disk) roomBeyond(ctx context.Context, now time.Time, divisor uint64) (uint64, error) {
+	if err := d.usable(now); err != nil {
+		return 0, fmt.Errorf("disk %s: %w", d.ID(), err)
+	}
 	u, err := d.Usage(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("disk %s: %w", d.ID(), err)

@@ -104,7 +104,8 @@ type lane struct {
 	name  string
 	class *storageClass
 	store *Store
-	room  func(*disk, context.Context, time.Time) (uint64, error) // for its partitions
+	// leaves is what divides the space that is kept free, to give what new partitions leave.
+	leaves uint64
 
 	mu      sync.Mutex // guards what follows
 	current *openPartition

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -57,14 +58,7 @@ func TestStartWithoutItsMetadata(t *testing.T) {
 		t.Fatal(err)
 	}
 	administration := s.serveAdmin(adminListener)
-	listener, err := listen(t.Context(), "listen", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	front, err := s.newFront(listener)
-	if err != nil {
-		t.Fatal(err)
-	}
+	listener, front := newTestFront(t, s)
 	opened := make(chan error, 1)
 	var sys *system
 	go func() {
@@ -145,14 +139,7 @@ func TestStartThatWaitsReadsCertificates(t *testing.T) {
 		stderr: log, now: func() time.Time { return clock }, assemble: store.assemble,
 		notifyHangup: func(c chan<- os.Signal) { hangups = c },
 	}, cfg)
-	listener, err := listen(t.Context(), "listen", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	front, err := s.newFront(listener)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, front := newTestFront(t, s)
 	ctx, cancel := context.WithCancel(t.Context())
 	opened := make(chan error, 1)
 	go func() {
@@ -210,4 +197,18 @@ func TestStartThatFails(t *testing.T) {
 			t.Errorf("%s: %d %s", name, code, stderr)
 		}
 	}
+}
+
+// newTestFront serves on a port of its own.
+func newTestFront(t *testing.T, s *server) (net.Listener, *front) {
+	t.Helper()
+	listener, err := listen(t.Context(), "listen", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	front, err := s.newFront(listener)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return listener, front
 }
